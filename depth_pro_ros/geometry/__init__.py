@@ -1,0 +1,1 @@
+"""Camera geometry in NumPy: pinhole model, distortion and rectification."""

@@ -1,0 +1,93 @@
+"""Depth Pro: image to canonical inverse depth and horizontal field of view."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from depth_pro_ros.errors import ConfigurationError
+from depth_pro_ros.network.config import NetworkConfig
+from depth_pro_ros.network.decoder import Decoder, Head
+from depth_pro_ros.network.encoder import Encoder
+from depth_pro_ros.network.fov import FovBranch
+from depth_pro_ros.network.vit import VisionTransformer
+
+
+class DepthPro(nn.Module):
+    """The network (Bochkovskii et al., arXiv:2410.02073). Its state dict has the names of the official checkpoint.
+
+    `patch_batch` bounds how many of the 35 patches of each image are encoded at once (0: all).
+    """
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        self.config = config
+        self.patch_batch = 0
+        self.compute_dtype = torch.float32
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.head = Head(config)
+        self.fov = FovBranch(config)
+
+    def forward(self, image: Tensor, fov: bool = True) -> tuple[Tensor, Tensor | None]:
+        """(B, 3, S, S) in [-1, 1] → canonical inverse depth (B, 1, S, S) float32, degrees (B,) float32.
+
+        Metric depth is D = f_px / (w * C) for an image w pixels wide. Without `fov` the field of view is
+        None and its branch is not computed.
+        """
+        side = self.config.image_size
+        if image.ndim != 4 or image.shape[1:] != (3, side, side):
+            raise ConfigurationError(f"the network got {tuple(image.shape)}; this preset takes (B, 3, {side}, {side})")
+        image = image.to(self.compute_dtype)
+        maps = self.encoder(image, self.patch_batch * len(image))
+        coarsest = Encoder.LEVELS - 1
+        features = lowres = self.decoder.convs[coarsest](self.encoder.level(coarsest, maps))
+        fov_deg = self.fov(image, lowres) if fov else None
+        features = self.decoder.fusions[coarsest](None, lowres)
+        for level in reversed(range(coarsest)):
+            lateral = self.decoder.convs[level](self.encoder.level(level, maps))
+            features = self.decoder.fusions[level](features, lateral)
+        return self.head(features).float(), fov_deg
+
+    def set_precision(self, storage: torch.dtype, compute: torch.dtype) -> DepthPro:
+        """Keep the weights in `storage` and compute in `compute`; the field-of-view head stays in float32."""
+        self.to(storage)
+        for part in self.fov.exact_parts():
+            part.float()
+        self.compute_dtype = compute
+        return self
+
+
+def build(config: NetworkConfig, seed: int | None = 0) -> DepthPro:
+    """Return a network of `config` with reproducible random weights, in evaluation mode.
+
+    `seed` None draws from PyTorch's global generator.
+    """
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        network = DepthPro(config)
+        _initialise(network)
+    return network.eval()
+
+
+@torch.no_grad()
+def _initialise(network: DepthPro) -> None:
+    """Draw weights that keep the variance of what passes (std = fan_in^-1/2), biases 0.
+
+    The last projection starts positive and small, so that the final ReLU of an untrained network is not
+    dead and depths are of the order of metres; and
+    the field of view at an ordinary lens.
+    """
+    for module in network.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            transposed = isinstance(module, nn.ConvTranspose2d)
+            fan_in = module.weight.shape[0] if transposed else module.weight[0].numel()
+            nn.init.trunc_normal_(module.weight, std=fan_in**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, VisionTransformer):
+            nn.init.trunc_normal_(module.pos_embed, std=0.02)
+            nn.init.trunc_normal_(module.cls_token, std=0.02)
+    network.head[4].weight.abs_().mul_(0.1)
+    network.fov.head[4].bias.fill_(60.0)

@@ -1,0 +1,114 @@
+"""The Vision Transformer (DINOv2's): patch embedding, pre-norm blocks with LayerScale, class token first."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from depth_pro_ros.network.config import NetworkConfig
+from depth_pro_ros.network.layers import Conv2d, LayerNorm, Linear
+
+NORM_EPS = 1e-6
+
+
+class PatchEmbed(nn.Module):
+    """Pixels to tokens: one linear map for each token-sized square."""
+
+    def __init__(self, token_size: int, dim: int):
+        super().__init__()
+        self.proj = Conv2d(3, dim, kernel_size=token_size, stride=token_size)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, P, P) → (N, grid², C)."""
+        return self.proj(image).flatten(2).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one fused projection for queries, keys and values."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, C) → (N, T, C)."""
+        n, t, c = x.shape
+        qkv = self.qkv(x).view(n, t, 3, self.heads, c // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (N, heads, T, C / heads)
+        x = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(x.transpose(1, 2).reshape(n, t, c))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an exact GELU between."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.fc1 = Linear(dim, 4 * dim)
+        self.fc2 = Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, C) → (N, T, C)."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class LayerScale(nn.Module):
+    """A learned factor for each channel of a residual branch (Touvron et al. 2021), added to the trunk at once."""
+
+    def __init__(self, dim: int, initial: float = 0.1):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((dim,), initial))
+
+    def forward(self, trunk: Tensor, branch: Tensor) -> Tensor:
+        """Trunk + gamma * branch, all (N, T, C)."""
+        return torch.addcmul(trunk, branch, self.gamma.to(branch.dtype))
+
+
+class Block(nn.Module):
+    """One transformer block."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.norm1 = LayerNorm(dim, eps=NORM_EPS)
+        self.attn = Attention(dim, heads)
+        self.ls1 = LayerScale(dim)
+        self.norm2 = LayerNorm(dim, eps=NORM_EPS)
+        self.mlp = Mlp(dim)
+        self.ls2 = LayerScale(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, C) → (N, T, C)."""
+        x = self.ls1(x, self.attn(self.norm1(x)))
+        return self.ls2(x, self.mlp(self.norm2(x)))
+
+
+class VisionTransformer(nn.Module):
+    """Encodes square patches into tokens."""
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        dim = config.embed_dim
+        self.patch_embed = PatchEmbed(config.token_size, dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.grid**2, dim))
+        self.blocks = nn.ModuleList(Block(dim, config.heads) for _ in range(config.blocks))
+        self.norm = LayerNorm(dim, eps=NORM_EPS)
+
+    def forward(self, image: Tensor, hooks: tuple[int, ...] = (), hooked: int = 0) -> tuple[Tensor, list[Tensor]]:
+        """(N, 3, P, P) → normalised tokens (N, grid², C), and raw outputs of the blocks `hooks`.
+
+        Hooked outputs are kept for the first `hooked` patches only, each (hooked, grid², C): the two
+        finest levels of the decoder need no more. The class token is dropped from all.
+        """
+        x = self.patch_embed(image)
+        x = torch.cat((self.cls_token.to(x.dtype).expand(len(x), -1, -1), x), dim=1)
+        x = x + self.pos_embed.to(x.dtype)
+        kept = []
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number in hooks:
+                kept.append(x[:hooked, 1:])
+        return self.norm(x[:, 1:]), kept
