@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from depth_pro_ros.errors import CheckpointError
 from depth_pro_ros.network import layouts
 from depth_pro_ros.network.config import PRESETS, NetworkConfig, preset_name
-from depth_pro_ros.network.depth_pro import DepthPro
+from depth_pro_ros.network.depth_pro import DepthPro, storage_dtype
 from depth_pro_ros.network.storage import SINGLE, Archive, open_archive, release_pages, replaced
 
 FORMAT = "depth_pro_ros"
@@ -219,7 +219,7 @@ def _weights(
 ) -> dict[str, Tensor]:
     weights = {}
     for name, parameter in network.state_dict().items():
-        target = torch.empty(parameter.shape, dtype=dtype, device=device)
+        target = torch.empty(parameter.shape, dtype=storage_dtype(name, dtype), device=device)
         sources = layouts.sources(layout, name)
         for source, part in zip(sources, target.chunk(len(sources)), strict=True):
             tensor = archive.read(source)

@@ -9,7 +9,7 @@ from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network.config import NetworkConfig
 from depth_pro_ros.network.decoder import Decoder, Head
 from depth_pro_ros.network.encoder import Encoder
-from depth_pro_ros.network.fov import FovBranch
+from depth_pro_ros.network.fov import EXACT, FovBranch
 from depth_pro_ros.network.vit import VisionTransformer
 
 
@@ -51,11 +51,15 @@ class DepthPro(nn.Module):
 
     def set_precision(self, storage: torch.dtype, compute: torch.dtype) -> DepthPro:
         """Keep the weights in `storage` and compute in `compute`; the field-of-view head stays in float32."""
-        self.to(storage)
-        for part in self.fov.exact_parts():
-            part.float()
+        for name, parameter in self.named_parameters():
+            parameter.data = parameter.data.to(storage_dtype(name, storage))
         self.compute_dtype = compute
         return self
+
+
+def storage_dtype(name: str, storage: torch.dtype) -> torch.dtype:
+    """Return the dtype in which the weight `name` is kept when the network is kept in `storage`."""
+    return torch.float32 if name.startswith(EXACT) else storage
 
 
 def build(config: NetworkConfig, seed: int | None = 0) -> DepthPro:

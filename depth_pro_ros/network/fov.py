@@ -10,6 +10,9 @@ from depth_pro_ros.network.layers import Conv2d, Linear, conv3x3, shrink
 from depth_pro_ros.network.vit import VisionTransformer
 
 
+EXACT = ("fov.encoder.1.", "fov.downsample.", "fov.head.")  # beginnings of names of weights that stay in float32
+
+
 class FovBranch(nn.Module):
     """Estimates the horizontal field of view.
 
@@ -30,10 +33,6 @@ class FovBranch(nn.Module):
             nn.ReLU(),
             Conv2d(dim // 8, 1, kernel_size=final),
         )
-
-    def exact_parts(self) -> list[nn.Module]:
-        """Return the modules whose weights stay in float32."""
-        return [self.encoder[1], self.downsample, self.head]
 
     def forward(self, image: Tensor, lowres: Tensor) -> Tensor:
         """Image (B, 3, S, S) and coarsest lateral features (B, C, 2g, 2g) → degrees (B,) float32."""
