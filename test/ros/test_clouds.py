@@ -1,0 +1,123 @@
+"""Point clouds against K^-1 depth by hand, read back as raw bytes and with point_cloud2."""
+
+import math
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import PointField
+from std_msgs.msg import Header
+
+from depth_pro_ros.errors import CalibrationError, ConfigurationError, ImageError
+from depth_pro_ros.records import Intrinsics
+from depth_pro_ros.ros.clouds import cloud_from_depth
+from depth_pro_ros.ros.standins import point_cloud2
+
+CAMERA = Intrinsics(7, 5, 10.0, 20.0, 2.5, 1.0)
+
+
+def header() -> Header:
+    head = Header(frame_id="camera_optical_frame")
+    head.stamp.sec, head.stamp.nanosec = 5, 7
+    return head
+
+
+def depth() -> np.ndarray:
+    return (1 + np.arange(35, dtype=np.float32).reshape(5, 7)) / 4
+
+
+def colours() -> np.ndarray:
+    return np.random.default_rng(5).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+
+
+def grid(cloud) -> np.ndarray:
+    """Read the bytes as PCL does: row by row, four float32 a point."""
+    return np.frombuffer(cloud.data, "<f4").reshape(cloud.height, cloud.width, 4)
+
+
+def test_the_layout_is_organised_xyz_rgb():
+    cloud = cloud_from_depth(depth(), colours(), CAMERA, header())
+    assert (cloud.height, cloud.width, cloud.point_step, cloud.row_step) == (5, 7, 16, 112)
+    assert not cloud.is_dense and not cloud.is_bigendian and cloud.header == header()
+    fields = [(f.name, f.offset, f.datatype, f.count) for f in cloud.fields]
+    assert fields == [(name, 4 * i, PointField.FLOAT32, 1) for i, name in enumerate(["x", "y", "z", "rgb"])]
+    assert len(cloud.data) == 5 * 112
+
+
+def test_points_by_hand():
+    points = grid(cloud_from_depth(depth(), colours(), CAMERA, header()))
+    for row in range(5):
+        for column in range(7):
+            z = (1 + 7 * row + column) / 4
+            expected = (column - 2.5) / 10 * z, (row - 1.0) / 20 * z, z
+            np.testing.assert_allclose(points[row, column, :3], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_colour_is_packed_as_pcl_unpacks_it():
+    rgb = colours()
+    rgb[0, 0], rgb[0, 1], rgb[0, 2] = (255, 0, 0), (1, 2, 3), (255, 255, 255)
+    bits = grid(cloud_from_depth(depth(), rgb, CAMERA, header())).copy().view("<u4")[..., 3]
+    assert bits[0, :3].tolist() == [0xFF0000, 0x010203, 0xFFFFFF]
+    np.testing.assert_array_equal(np.dstack([bits >> 16 & 255, bits >> 8 & 255, bits & 255]), rgb)
+    assert np.isfinite(bits.view("<f4")).all(), "no colour may read as NaN, or filters would drop the point"
+
+
+def test_what_is_not_known_or_too_far_is_nan():
+    z = depth()
+    z[0, :4] = np.nan, np.inf, 0.0, -1.0
+    points = grid(cloud_from_depth(z, colours(), CAMERA, header(), max_range_m=4.0))
+    missing = np.isnan(points[..., :3])
+    np.testing.assert_array_equal(missing.all(axis=2), missing.any(axis=2))
+    expected = z > 4.0
+    expected[0, :4] = True
+    np.testing.assert_array_equal(missing.all(axis=2), expected)
+    assert z[2, 1] == 4.0 and not missing[2, 1].any(), "the range itself still counts"
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 10])
+def test_a_stride_picks_points_of_the_full_cloud(stride):
+    rgb = colours()
+    full = grid(cloud_from_depth(depth(), rgb, CAMERA, header()))
+    cloud = cloud_from_depth(depth(), rgb, CAMERA, header(), stride=stride)
+    assert (cloud.height, cloud.width) == (math.ceil(5 / stride), math.ceil(7 / stride))
+    np.testing.assert_allclose(grid(cloud)[..., :3], full[::stride, ::stride, :3], rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(grid(cloud).view("<u4")[..., 3], full.view("<u4")[::stride, ::stride, 3])
+
+
+def test_a_larger_picture_is_averaged_and_a_smaller_one_repeated():
+    large = np.repeat(np.repeat(colours(), 4, axis=0), 4, axis=1)
+    expected = grid(cloud_from_depth(depth(), colours(), CAMERA, header()))
+    np.testing.assert_array_equal(grid(cloud_from_depth(depth(), large, CAMERA, header()))[..., 3], expected[..., 3])
+    small = np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8)
+    bits = grid(cloud_from_depth(depth(), small, CAMERA, header())).view("<u4")[..., 3]
+    assert (bits[:, :3] == 0xFF0000).all() and (bits[:, 4:] == 0x0000FF).all()
+
+
+def test_read_back_with_point_cloud2():
+    z = depth()
+    z[1, 1] = np.nan
+    cloud = cloud_from_depth(z, colours(), CAMERA, header())
+    points = point_cloud2.read_points(cloud, field_names=["x", "y", "z"], skip_nans=True)
+    assert len(points) == 34
+    np.testing.assert_allclose(points["z"], np.delete(z.ravel(), 8))
+    np.testing.assert_allclose(points["x"][-1], (6 - 2.5) / 10 * 35 / 4)
+    assert point_cloud2.read_points_numpy(cloud, field_names=["x", "y", "z"]).shape == (35, 3)
+
+
+def test_inputs_are_not_changed():
+    z, rgb = depth(), colours()
+    z[0, 0] = np.inf
+    before = z.copy(), rgb.copy()
+    cloud_from_depth(z, rgb, CAMERA, header(), max_range_m=2.0)
+    np.testing.assert_array_equal(z, before[0])
+    np.testing.assert_array_equal(rgb, before[1])
+
+
+def test_errors():
+    with pytest.raises(CalibrationError, match="640x480"):
+        cloud_from_depth(depth(), colours(), Intrinsics(640, 480, 1, 1, 1, 1), header())
+    with pytest.raises(CalibrationError, match="8x5"):  # one column off, which a stride of 2 would hide
+        cloud_from_depth(depth(), colours(), Intrinsics(8, 5, 1, 1, 1, 1), header(), stride=2)
+    with pytest.raises(ConfigurationError, match="stride of 0"):
+        cloud_from_depth(depth(), colours(), CAMERA, header(), stride=0)
+    with pytest.raises(ImageError, match="float32"):
+        cloud_from_depth(depth(), colours().astype(np.float32), CAMERA, header())
