@@ -1,0 +1,1 @@
+"""The `depth_pro_ros` command and its subcommands."""
