@@ -1,0 +1,44 @@
+"""Every parameter of `depth_node`, once."""
+
+from __future__ import annotations
+
+from depth_pro_ros.ros.parameters import Parameter
+
+DEPTH_PARAMETERS: tuple[Parameter, ...] = (
+    Parameter("weights", "tiny", "Name of embedded weights or path of a checkpoint (.pt, .safetensors, folder)"),
+    Parameter("device", "auto", "Where the network runs", choices=("auto", "cuda", "cpu", "mps")),
+    Parameter(
+        "precision",
+        "auto",
+        "Number format of the network; auto checks half precision against float32 once",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    ),
+    Parameter("compile", False, "Compile the network with torch.compile (the first frame then takes minutes)"),
+    Parameter("patch_batch", 0, "Patches encoded at once; fewer need less memory, 0 decides", minimum=0, maximum=35),
+    Parameter("autostart", True, "Configure and activate the node by itself when it starts"),
+    Parameter("image_transport", "raw", "Which image topic to subscribe", choices=("raw", "compressed")),
+    Parameter("rectify", True, "The image is raw: undistort it by camera_info; false: it is already rectified"),
+    Parameter(
+        "focal.source",
+        "auto",
+        "Where the focal length comes from; auto takes camera_info's when it has one, else the network's estimate",
+        choices=("auto", "camera_info", "estimate", "fixed"),
+    ),
+    Parameter("focal.fixed_px", 500.0, "Focal length for focal.source fixed, of the input image", "px", 1.0, 1e6),
+    Parameter(
+        "focal.camera_info_timeout", 1.0, "How long to wait for a first camera_info before estimating", "s", 0.0, 60.0
+    ),
+    Parameter("focal.window", 15, "Estimates whose median is the focal length", "frames", 1, 1000),
+    Parameter("focal.latch", True, "Keep the median once the window is full, so that the scale does not flicker"),
+    Parameter("max_range", 1000.0, "Farther than this is +Inf (sky)", "m", 0.1, 10000.0, live=True),
+    Parameter("max_rate", 0.0, "Upper limit of frames inferred a second; 0 is no limit", "Hz", 0.0, 1000.0, live=True),
+    Parameter("output_scale", 1.0, "Size of the depth image relative to the input", "", 0.05, 1.0, live=True),
+    Parameter(
+        "depth_encoding", "32FC1", "32FC1 in metres or 16UC1 in millimetres", choices=("32FC1", "16UC1"), live=True
+    ),
+    Parameter("cloud.stride", 2, "Take every n-th pixel of each row and column into the cloud", "px", 1, 64, live=True),
+    Parameter("cloud.max_range", 100.0, "Points farther than this are NaN", "m", 0.1, 10000.0, live=True),
+    Parameter("color.near", 0.0, "Depth shown as nearest; 0 takes it from each image", "m", 0.0, 10000.0, live=True),
+    Parameter("color.far", 0.0, "Depth shown as farthest; 0 takes it from each image", "m", 0.0, 10000.0, live=True),
+    Parameter("save_directory", "~/.ros/depth_pro_ros", "Where ~/save_frame writes", live=True),
+)

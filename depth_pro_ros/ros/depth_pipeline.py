@@ -1,0 +1,162 @@
+"""One image message to metric depth: decode, find the camera, rectify, infer."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Union
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from depth_pro_ros.errors import CalibrationError
+from depth_pro_ros.geometry.distortion import Rectifier
+from depth_pro_ros.inference import FocalFilter, Predictor
+from depth_pro_ros.records import DepthMap, Intrinsics
+from depth_pro_ros.ros.camera_info import check_matches, distortion_from_info, intrinsics_from_info
+from depth_pro_ros.ros.images import decode_compressed, decode_image
+from depth_pro_ros.ros.parameters import Value
+
+KEPT_INFOS = 30
+
+ImageMessage = Union[Image, CompressedImage]
+
+
+@dataclass(frozen=True)
+class DepthFrame:
+    """What came of one image: the (rectified) picture, its depth, the filtered focal estimate."""
+
+    rgb: np.ndarray
+    depth: DepthMap
+    believed_focal_px: float | None
+    stages_ms: Mapping[str, float]
+
+
+class CameraInfos:
+    """The last camera_infos; an image takes the one of its own stamp, or else the newest."""
+
+    def __init__(self) -> None:
+        self._by_stamp: OrderedDict[tuple[int, int], CameraInfo] = OrderedDict()
+
+    def add(self, info: CameraInfo) -> None:
+        """Remember `info`, forgetting the oldest."""
+        stamp = (info.header.stamp.sec, info.header.stamp.nanosec)
+        self._by_stamp[stamp] = info
+        self._by_stamp.move_to_end(stamp)
+        while len(self._by_stamp) > KEPT_INFOS:
+            self._by_stamp.popitem(last=False)
+
+    def find(self, image: ImageMessage) -> CameraInfo | None:
+        """Return the camera_info for `image`, None when none has come."""
+        infos = self._by_stamp.copy()
+        exact = infos.get((image.header.stamp.sec, image.header.stamp.nanosec))
+        return exact or next(reversed(infos.values()), None)
+
+
+class DepthPipeline:
+    """The steps from message to depth; `parameters` are depth_node's."""
+
+    def __init__(self, predictor: Predictor, parameters: Mapping[str, Value]):
+        self._predictor = predictor
+        self._parameters = parameters
+        self.infos = CameraInfos()
+        self._rectifier: tuple[bytes, Rectifier] | None = None
+        self.used_focal = self._focal_filter()
+        self.believed_focal = self._focal_filter()
+        self._since = time.monotonic()
+
+    def _focal_filter(self) -> FocalFilter:
+        return FocalFilter(int(self._parameters["focal.window"]), bool(self._parameters["focal.latch"]))
+
+    def start(self) -> None:
+        """Begin to wait for a first camera_info."""
+        self._since = time.monotonic()
+
+    def reset_focal(self) -> None:
+        """Forget the estimated focal length, so that it is estimated anew."""
+        self.used_focal, self.believed_focal = self._focal_filter(), self._focal_filter()
+
+    def must_wait(self, image: ImageMessage) -> bool:
+        """Return whether a first camera_info may still come, for which frames are held back."""
+        if self._parameters["focal.source"] != "auto" or self.infos.find(image) is not None:
+            return False
+        return time.monotonic() - self._since < self._parameters["focal.camera_info_timeout"]
+
+    def process(self, image: ImageMessage, live: Mapping[str, Value], believe: bool) -> DepthFrame:
+        """Return the depth of `image`; `live` holds the live parameters, `believe` asks for the network's focal.
+
+        Raises ImageError, CalibrationError or InferenceError: this frame is lost, the next may work.
+        """
+        laps: dict[str, float] = {}
+        decode = decode_image if isinstance(image, Image) else decode_compressed
+        rgb = _timed(laps, "decode", lambda: decode(image))
+        camera, rectifier = self._camera(rgb, self.infos.find(image))
+        if rectifier is not None:
+            rgb = _timed(laps, "rectify", lambda: rectifier.rectify(rgb))
+        height, width = rgb.shape[:2]
+        scale = live["output_scale"]
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        self._predictor.max_range_m = live["max_range"]
+        depth = self._predictor.predict(rgb, camera, self._fixed(), size, believe, self.used_focal)
+        if rectifier is not None:
+            depth = replace(depth, depth_m=_without(depth.depth_m, rectifier.valid_mask))
+        stages = {**laps, **depth.timings_ms}
+        return DepthFrame(rgb, depth, self._believed(depth, (width, height)), stages)
+
+    def _fixed(self) -> float | None:
+        return self._parameters["focal.fixed_px"] if self._parameters["focal.source"] == "fixed" else None
+
+    def _camera(self, rgb: np.ndarray, info: CameraInfo | None) -> tuple[Intrinsics | None, Rectifier | None]:
+        """Return the intrinsics of the image after rectification (None: to be estimated) and what rectifies it."""
+        source = self._parameters["focal.source"]
+        if source in ("fixed", "estimate"):
+            return None, None
+        height, width = rgb.shape[:2]
+        raw = bool(self._parameters["rectify"])
+        camera = intrinsics_from_info(info, rectified=not raw) if info is not None else None
+        if camera is None:
+            if source == "camera_info":
+                found = "none has come" if info is None else "its K is all zeros (uncalibrated)"
+                raise CalibrationError(
+                    f"focal.source is camera_info, but {found}: check the camera_info topic, calibrate the camera, "
+                    "or set focal.source to auto"
+                )
+            return None, None
+        check_matches(camera, width, height)
+        rectifier = self._rectifier_for(info, width, height) if raw else None
+        return (rectifier.intrinsics if rectifier else camera), rectifier
+
+    def _rectifier_for(self, info: CameraInfo, width: int, height: int) -> Rectifier | None:
+        """Return the rectifier of this calibration, kept from frame to frame; None without distortion."""
+        key = b"".join(np.asarray(values, np.float64).tobytes() for values in (info.k, info.d, info.r, info.p))
+        key += f"{info.distortion_model} {width}x{height}".encode()
+        if self._rectifier is not None and self._rectifier[0] == key:
+            return self._rectifier[1]
+        distortion = distortion_from_info(info)
+        if distortion is None:
+            return None
+        self._rectifier = (key, Rectifier(distortion, width, height))
+        return self._rectifier[1]
+
+    def _believed(self, depth: DepthMap, size: tuple[int, int]) -> float | None:
+        if depth.focal_estimated_px is None:
+            return None
+        return self.believed_focal.update(depth.focal_estimated_px, size)
+
+
+def _timed(laps: dict[str, float], stage: str, step: Callable[[], np.ndarray]) -> np.ndarray:
+    start = time.perf_counter()
+    result = step()
+    laps[stage] = (time.perf_counter() - start) * 1e3
+    return result
+
+
+def _without(depth_m: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Return the depth with NaN where the rectified image shows nothing that the camera saw."""
+    if valid.shape != depth_m.shape:
+        size = (depth_m.shape[1], depth_m.shape[0])
+        valid = cv2.resize(valid.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
+    return np.where(valid, depth_m, np.float32(np.nan))
