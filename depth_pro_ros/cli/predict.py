@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", metavar="FOLDER", type=Path, default=Path("predictions"), help="default: %(default)s"
     )
     parser.add_argument("--weights", default="tiny", metavar="NAME|PATH", help="default: %(default)s, the embedded one")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...; default: %(default)s")
+    parser.add_argument("--device", default="auto", help="auto, cuda, cpu or mps; default: %(default)s")
     parser.add_argument("--precision", default="auto", help="default: %(default)s, which suits the device")
     parser.add_argument(
         "--focal",

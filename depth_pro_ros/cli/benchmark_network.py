@@ -1,0 +1,127 @@
+"""The network against transformers' implementation, with the same weights from the same file.
+
+Run as a child process: `speed` holds both contenders in one process and lets them take turns, `memory`
+loads and runs one alone. Each prints one JSON object a line, so that a parent that loses patience keeps what
+came before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from depth_pro_ros.inference import Predictor
+
+OURS, THEIRS = "depth_pro_ros", "transformers"
+Forward = Callable[[Tensor], Tensor]
+
+
+def ours(path: Path, precision: str) -> Forward:
+    """Return our forward pass, image to canonical inverse depth and field of view, as the predictor runs it."""
+    network = Predictor.load(path, device="cpu", precision=precision, log=lambda text: None).network
+    return lambda image: network(image)[0][:, 0]
+
+
+def theirs(path: Path, precision: str) -> Forward:
+    """Return transformers' forward pass with its fastest attention."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    dtype = getattr(torch, precision)
+    model = transformers.DepthProForDepthEstimation.from_pretrained(path, dtype=dtype, attn_implementation="sdpa")
+    return lambda image: model.eval()(image.to(dtype)).predicted_depth.float()
+
+
+CONTENDERS = {OURS: ours, THEIRS: theirs}
+
+
+def tell(**facts: object) -> None:
+    """Print one line of JSON."""
+    print(json.dumps(facts), flush=True)
+
+
+def timed(forward: Forward, image: Tensor) -> tuple[Tensor, float]:
+    """Return the output of one pass and its seconds."""
+    with torch.inference_mode():
+        start = time.perf_counter()
+        result = forward(image)
+        return result, time.perf_counter() - start
+
+
+def speed(path: Path, precision: str, side: int, repeats: int, warm_up: bool) -> None:
+    """Let both take turns, `repeats` times, on one image; tell the seconds of each run and how far they agree."""
+    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    forwards = {name: make(path, precision) for name, make in CONTENDERS.items()}
+    if warm_up:
+        for name, forward in forwards.items():
+            tell(contender=name, warm_up_seconds=timed(forward, image)[1])
+    outputs = {}
+    for _ in range(repeats):
+        for name, forward in forwards.items():
+            outputs[name], seconds = timed(forward, image)
+            tell(contender=name, seconds=seconds)
+    difference = (outputs[OURS] - outputs[THEIRS]).abs()
+    sigma = outputs[THEIRS].std()
+    tell(mean_difference_over_sigma=float(difference.mean() / sigma), max_over_sigma=float(difference.max() / sigma))
+
+
+def memory(path: Path, precision: str, side: int, contender: str) -> None:
+    """Load and run one contender alone; tell its peak memory above the bare interpreter with PyTorch."""
+    if contender == THEIRS:
+        import transformers  # noqa: F401 - its import is no cost of the network
+    idle = peak_mb()
+    anonymous = AnonymousPeak()
+    timed(CONTENDERS[contender](path, precision), torch.zeros(1, 3, side, side))
+    tell(contender=contender, peak_mb=peak_mb() - idle, peak_anonymous_mb=anonymous.stop(), interpreter_mb=idle)
+
+
+def peak_mb() -> float:
+    """Return the largest resident memory of this process so far, mapped files included."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class AnonymousPeak:
+    """Watches memory that no file backs, which the system cannot take back, from another thread."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._start = self._now()
+        self._peak = self._start
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.02):
+            self._peak = max(self._peak, self._now())
+
+    @staticmethod
+    def _now() -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) / 1024
+
+    def stop(self) -> float:
+        """Return the growth from the start to the peak in MB."""
+        self._stop.set()
+        self._thread.join()
+        return self._peak - self._start
+
+
+def main() -> None:
+    """Run what the JSON in the first argument asks for."""
+    spec = json.loads(sys.argv[1])
+    torch.set_num_threads(spec.pop("threads"))
+    {"speed": speed, "memory": memory}[spec.pop("what")](Path(spec.pop("path")), **spec)
+
+
+if __name__ == "__main__":
+    main()
