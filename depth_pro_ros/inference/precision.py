@@ -15,6 +15,10 @@ DEVICES = ("auto", "cuda", "cpu", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 TOLERANCE = 0.05  # median relative deviation from float32 that the self-check accepts
 
+# PyTorch before 2.5 (JetPack 6) has it under torch.cuda only.
+OutOfMemory: type[Exception] = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
+AMPERE = (8, 0)  # the first NVIDIA generation with bfloat16 arithmetic
+
 Log = Callable[[str], None]
 
 
@@ -74,7 +78,7 @@ def candidates(name: str, device: torch.device) -> list[Precision]:
 
 def _computes(device: torch.device, dtype: torch.dtype) -> bool:
     if device.type == "cuda":
-        return dtype is torch.float16 or torch.cuda.is_bf16_supported(including_emulation=False)
+        return dtype is torch.float16 or torch.cuda.get_device_capability() >= AMPERE
     if device.type == "mps":
         return dtype is torch.float16
     support = "_is_mkldnn_bf16_supported" if dtype is torch.bfloat16 else "_is_mkldnn_fp16_supported"
@@ -87,7 +91,7 @@ def memory_limit(error: type[DepthProError], doing: str, advice: str) -> Iterato
     """Turn running out of device memory into `error`, and give back what was cached."""
     try:
         yield
-    except torch.OutOfMemoryError as reason:
+    except OutOfMemory as reason:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise error(f"the device ran out of memory with {doing}: {advice} ({reason})") from reason

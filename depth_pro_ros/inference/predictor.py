@@ -85,7 +85,7 @@ class Predictor:
         loaded.network.set_precision(agreed.storage, agreed.compute)
         predictor = cls(loaded, chosen, agreed, max_range_m)
         if compile:
-            predictor._run = torch.compile(loaded.network)
+            predictor._compile(log)
         return predictor
 
     @staticmethod
@@ -105,6 +105,20 @@ class Predictor:
             found = "results are not finite" if math.isnan(error) else f"the median deviation is {error:.1%}"
             log(f"{option.name} disagrees with float32 on this device ({found}, {TOLERANCE:.0%} is allowed): not used")
         return options[-1]
+
+    def _compile(self, log: Log) -> None:
+        """Run through torch.compile from now on, unless it fails here (it needs a C compiler)."""
+        side = self.network.config.image_size
+        compiled = torch.compile(self.network)
+        try:
+            with torch.inference_mode():
+                for fov in (True, False):
+                    compiled(torch.zeros(1, 3, side, side, device=self.device), fov=fov)
+        except RuntimeError as error:  # what torch.compile raises derives from it
+            log(f"torch.compile failed, the network runs without it: {type(error).__name__}: {error}")
+            return
+        self._run = compiled
+        self.description["compiled"] = True
 
     def warm_up(self) -> float:
         """Run once on an empty image and return the seconds it took."""

@@ -87,11 +87,11 @@ def _initialise(network: DepthPro) -> None:
         if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             transposed = isinstance(module, nn.ConvTranspose2d)
             fan_in = module.weight.shape[0] if transposed else module.weight[0].numel()
-            nn.init.trunc_normal_(module.weight, std=fan_in**-0.5)
+            nn.init.normal_(module.weight, std=fan_in**-0.5)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, VisionTransformer):
-            nn.init.trunc_normal_(module.pos_embed, std=0.02)
-            nn.init.trunc_normal_(module.cls_token, std=0.02)
+            nn.init.normal_(module.pos_embed, std=0.02)
+            nn.init.normal_(module.cls_token, std=0.02)
     network.head[4].weight.abs_().mul_(0.1)
     network.fov.head[4].bias.fill_(60.0)

@@ -130,6 +130,8 @@ class CameraNode(ManagedNode):
             types["ground_truth/depth"] = Image
         if source.has_pose:
             types["odometry"] = Odometry
+        if source.has_right:
+            types.update({"right/image": Image, "right/camera_info": CameraInfo})
         for topic, message_type in types.items():
             self._publishers_by_topic[topic] = self.create_lifecycle_publisher(
                 message_type,
@@ -189,6 +191,9 @@ class CameraNode(ManagedNode):
         if frame.depth_m is not None and self._is_watched("ground_truth/depth"):
             publishers["ground_truth/depth"].publish(encode_depth(frame.depth_m, "32FC1", header))
         publishers["image"].publish(messages.image_message(frame, header))
+        if frame.right is not None:
+            publishers["right/camera_info"].publish(messages.info_message(frame.right, header))
+            publishers["right/image"].publish(messages.image_message(frame.right, header))
         if self._is_watched("image/compressed"):
             jpeg = messages.compressed_message(frame, self._settings["jpeg_quality"], header)
             publishers["image/compressed"].publish(jpeg)

@@ -29,5 +29,6 @@ CAMERA_PARAMETERS: tuple[Parameter, ...] = (
     Parameter("width", 640, "Width of a scene's images", "px", 16, 8192),
     Parameter("height", 480, "Height of a scene's images", "px", 16, 8192),
     Parameter("fov_deg", 75.0, "Horizontal field of view of a scene's camera", "deg", 10.0, 150.0),
+    Parameter("baseline", 0.0, "Scene: also publish a right image from this far to the right; 0 none", "m", 0.0, 10.0),
     Parameter("seed", 0, "Which scene: the same seed gives the same images", "", 0, 2_147_483_647),
 )

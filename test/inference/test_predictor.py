@@ -261,3 +261,24 @@ def test_half_precision_weights_of_a_file_predict_almost_the_same(tmp_path):
     exact = Predictor.load(path, device="cpu", precision="float32", log=lambda text: None).predict(PHOTO)
     half = Predictor.load(path, device="cpu", precision="bfloat16", log=lambda text: None).predict(PHOTO)
     assert 0 < np.median(np.abs(half.depth_m / exact.depth_m - 1)) < 0.03
+
+
+@pytest.mark.slow
+def test_compiled_network_predicts_the_same(predictor):
+    told = []
+    compiled = Predictor.load("micro", device="cpu", precision="float32", compile=True, log=told.append)
+    assert compiled.description["compiled"] and told == []
+    np.testing.assert_allclose(compiled.predict(PHOTO).depth_m, predictor.predict(PHOTO).depth_m, rtol=1e-3)
+
+
+def test_a_compiler_that_fails_is_told_and_done_without(monkeypatch):
+    def broken(network):
+        def run(*_, **__):
+            raise RuntimeError("no C compiler (pretended)")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", broken)
+    told = []
+    predictor = Predictor.load("micro", device="cpu", precision="float32", compile=True, log=told.append)
+    assert "no C compiler" in told[0] and np.isfinite(predictor.predict(PHOTO).depth_m).all()

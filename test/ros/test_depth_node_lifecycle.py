@@ -12,6 +12,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
+from rclpy.qos import ReliabilityPolicy
 from ros import camera
 from ros.camera import TestCamera
 from ros.process import NodeProcess
@@ -92,6 +93,8 @@ def test_parameters_change_live_or_are_refused_with_a_reason(start, peer):
 
 
 class Code:
+    """Unpickling this would create a file."""
+
     def __reduce__(self):
         return (exec, ("open('touched', 'w').close()",))
 
@@ -133,6 +136,21 @@ def test_bad_settings_fail_the_transition_with_a_sentence_and_can_be_corrected(r
         assert np.isfinite(depth).all() and (depth > 0).all()
         assert "WEIGHTS ARE UNTRAINED" in process.output
         assert not Path("touched").exists()
+
+
+def test_quality_of_service_can_be_overridden(start, peer):
+    """Inputs are best effort and outputs reliable, unless the robot's own parameters say otherwise."""
+    best_effort, reliable = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
+    start("plane", **{"qos_overrides./image.subscription.reliability": "reliable",
+                      "qos_overrides./points.publisher.reliability": "best_effort"})  # fmt: skip
+    device = TestCamera(peer, DEPTH)
+    device.wait_for_node()
+    inputs = {topic: peer.node.get_subscriptions_info_by_topic(topic) for topic in ("/image", "/camera_info")}
+    outputs = {topic: peer.node.get_publishers_info_by_topic(topic) for topic in ("/points", "/depth/image_rect")}
+    assert [info.qos_profile.reliability for info in inputs["/image"]] == [reliable]
+    assert [info.qos_profile.reliability for info in inputs["/camera_info"]] == [best_effort]
+    assert [info.qos_profile.reliability for info in outputs["/points"]] == [best_effort]
+    assert [info.qos_profile.reliability for info in outputs["/depth/image_rect"]] == [reliable]
 
 
 def test_services(start, peer, tmp_path):

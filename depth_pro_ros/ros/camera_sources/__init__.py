@@ -24,7 +24,7 @@ def open_source(settings: Mapping[str, Any], warn: Callable[[str], None]) -> Cam
     kind, path, intrinsics = settings["source"], settings["path"], settings["intrinsics"]
     if kind == "scene":
         size = settings["width"], settings["height"]
-        return SceneSource(settings["seed"], *size, settings["fov_deg"], settings["rate"])
+        return SceneSource(settings["seed"], *size, settings["fov_deg"], settings["rate"], settings["baseline"])
     if kind == "device":
         return DeviceSource(path, intrinsics, warn)
     if not path:

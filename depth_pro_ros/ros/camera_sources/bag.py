@@ -32,7 +32,7 @@ class BagSource:
     """One image topic of a bag and the camera_info beside it, stamped by the messages' headers."""
 
     live = False
-    has_depth = has_pose = False
+    has_depth = has_pose = has_right = False
 
     def __init__(
         self, path: str, topic: str = "", intrinsics: str = "", warn: Callable[[str], None] = print

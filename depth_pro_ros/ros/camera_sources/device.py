@@ -19,7 +19,7 @@ class DeviceSource:
     """The frames of a device as they come, stamped with the system's clock when they are read."""
 
     live = True
-    has_depth = has_pose = False
+    has_depth = has_pose = has_right = False
     skipped = 0
 
     def __init__(self, path: str, intrinsics: str = "", warn: Callable[[str], None] = print) -> None:

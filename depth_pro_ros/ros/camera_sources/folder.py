@@ -51,7 +51,7 @@ class FolderSource:
         self._depths = {file.stem: file for file in _files(self._root / "depth", (".png",))}
         self._depth_scale = read_depth_scale(calibration_path) if calibration_path and self._depths else 1000.0
         self._poses = _read_poses(self._root / "poses.txt")
-        self.has_depth, self.has_pose = bool(self._depths), bool(self._poses)
+        self.has_depth, self.has_pose, self.has_right = bool(self._depths), bool(self._poses), False
         self._stamps = _stamps(self._paths)
         self._check_first()
 

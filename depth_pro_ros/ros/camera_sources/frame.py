@@ -56,7 +56,8 @@ class CameraFrame:
     """One image: `rgb` (H, W, 3) uint8, and what its source knows about it.
 
     `stamp_ns` is the source's own time, of any epoch; `depth_m` (H, W) float32 metres along optical Z
-    (NaN unknown); `encoded` the pixels as a bag's message has them.
+    (NaN unknown); `encoded` the pixels as a bag's message has them; `right` the other image of a rectified
+    stereo pair, whose projection carries the baseline.
     """
 
     stamp_ns: int
@@ -66,6 +67,7 @@ class CameraFrame:
     pose: Pose | None = None
     encoded: EncodedImage | None = None
     frame_id: str = ""
+    right: CameraFrame | None = None
 
     @property
     def intrinsics(self) -> Intrinsics | None:
@@ -82,6 +84,7 @@ class CameraSource(Protocol):
     """What is played, in words for the log."""
     has_depth: bool
     has_pose: bool
+    has_right: bool
     skipped: int
     """How many images could not be read so far."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from depth_pro_ros.geometry.pinhole import centred, focal_from_fov
+from depth_pro_ros.records import Pose
 from depth_pro_ros.ros.camera_sources.frame import Calibration, CameraFrame
 from depth_pro_ros.scenes import Room
 
@@ -18,11 +21,22 @@ class SceneSource:
     has_depth = has_pose = True
     skipped = 0
 
-    def __init__(self, seed: int, width: int, height: int, fov_deg: float, rate_hz: float = 0.0) -> None:
-        """Build the room and a centred camera of `fov_deg` across `width`; `rate_hz` 0 means 10."""
+    @property
+    def has_right(self) -> bool:
+        """Return whether every frame has a right one beside it."""
+        return self._baseline_m > 0
+
+    def __init__(
+        self, seed: int, width: int, height: int, fov_deg: float, rate_hz: float = 0.0, baseline_m: float = 0.0
+    ) -> None:
+        """Build the room and a centred camera of `fov_deg` across `width`; `rate_hz` 0 means 10.
+
+        With `baseline_m` every frame has a right one beside it, seen from that far to the right.
+        """
         self._room = Room(seed)
         self._camera = centred(width, height, focal_from_fov(fov_deg, width))
         self._rate_hz = rate_hz or NOMINAL_RATE_HZ
+        self._baseline_m = baseline_m
         self._count = max(1, round(self._room.flight_period_s * self._rate_hz))
         self.description = f"scene {seed}, {width}x{height}, {fov_deg:g} degrees, {self._count} frames"
 
@@ -31,7 +45,18 @@ class SceneSource:
         calibration = Calibration(self._camera)
         for pose in self._room.flight(self._count, self._rate_hz):
             rgb, depth_m = self._room.render(self._camera, pose.T_world_camera)
-            yield CameraFrame(pose.stamp_ns, rgb, calibration, depth_m, pose)
+            yield CameraFrame(pose.stamp_ns, rgb, calibration, depth_m, pose, right=self._right(pose))
+
+    def _right(self, pose: Pose) -> CameraFrame | None:
+        """Return what the right camera of the pair sees; Tx = -fx B (sensor_msgs/CameraInfo)."""
+        if not self._baseline_m:
+            return None
+        projection = np.hstack((self._camera.matrix, np.zeros((3, 1))))
+        projection[0, 3] = -self._camera.fx * self._baseline_m
+        T_left_right = np.eye(4)
+        T_left_right[0, 3] = self._baseline_m
+        rgb, _ = self._room.render(self._camera, pose.T_world_camera @ T_left_right)
+        return CameraFrame(pose.stamp_ns, rgb, Calibration(self._camera, projection=tuple(projection.ravel())))
 
     def close(self) -> None:
         """Do nothing: a scene holds no resource."""

@@ -29,7 +29,7 @@ class VideoSource:
     """The frames of a video file at its own rate, stamped from 0."""
 
     live = False
-    has_depth = has_pose = False
+    has_depth = has_pose = has_right = False
     skipped = 0
 
     def __init__(self, path: str, intrinsics: str = "", warn: Callable[[str], None] = print) -> None:
