@@ -8,7 +8,7 @@ from depth_pro_ros.ros.camera_sources.scene import SceneSource
 
 
 def test_right_image_of_a_scene_is_the_left_one_shifted_by_its_disparity():
-    """d = f B / Z: the colour at u in the left image stands at u - d in the right one."""
+    """Disparity d = f B / Z: the colour at u in the left image stands at u - d in the right one."""
     source = SceneSource(0, 320, 240, 80.0, baseline_m=0.12)
     left = next(source.frames())
     assert source.has_right and left.right.calibration.projection[3] == pytest.approx(-left.intrinsics.fx * 0.12)
