@@ -55,7 +55,7 @@ lint: $(DEVELOPMENT)  ## check the style
 parameters: $(RUNTIME)  ## rewrite the parameter files and the README's tables from the tables in the code
 	@$(BIN)/python -m depth_pro_ros.ros.parameter_docs
 
-benchmark: $(RUNTIME)  ## measure rate and latency on this machine; BENCHMARK_ARGS=
+benchmark: $(DEVELOPMENT)  ## measure this machine: network, conversions, node, transport; BENCHMARK_ARGS=
 	@$(BIN)/python -m depth_pro_ros benchmark $(BENCHMARK_ARGS)
 
 clean:  ## remove what builds, tests and demos leave (not .venv)

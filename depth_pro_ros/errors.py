@@ -34,3 +34,11 @@ class InferenceError(DepthProError):
 
 class OutputError(DepthProError):
     """A result that could not be written."""
+
+
+class AlignmentError(DepthProError):
+    """Metric cues that do not fix the scale of a depth map: too few, too clustered, too inconsistent."""
+
+
+class TrackingError(DepthProError):
+    """A camera's motion that cannot be told from its images."""

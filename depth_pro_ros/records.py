@@ -54,3 +54,20 @@ class Pose:
 
     T_world_camera: np.ndarray
     stamp_ns: int
+
+
+@dataclass(frozen=True)
+class MetricSamples:
+    """Metric depth that is known at some pixels of an image of `width` x `height`, from `source`.
+
+    `u`, `v` (N,) float64 are pixels (centres at integers), `depth_m` (N,) float64 is along the optical axis,
+    positive and finite, `sigma_m` (N,) float64 its standard deviation, positive.
+    """
+
+    u: np.ndarray
+    v: np.ndarray
+    depth_m: np.ndarray
+    sigma_m: np.ndarray
+    width: int
+    height: int
+    source: str

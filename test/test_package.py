@@ -28,6 +28,8 @@ ROSDEP_KEYS = {
     "yaml": "python3-yaml",
     "rosbags": None,
     "safetensors": None,
+    "scipy": "python3-scipy",
+    "transformers": None,
 }
 
 
@@ -147,7 +149,7 @@ def test_changelog_is_rep_132_and_knows_this_version():
 def test_make_lists_its_targets():
     answer = subprocess.run(["make", "-C", str(PROJECT)], capture_output=True, text=True, check=True)
     targets = {line.split()[0] for line in answer.stdout.splitlines() if line and not line.startswith("make")}
-    assert targets == {"help", "venv", "demo", "test", "test-all", "lint", "benchmark", "clean"}
+    assert targets == {"help", "venv", "demo", "test", "test-all", "lint", "parameters", "benchmark", "clean"}
 
 
 def test_demo_passes_its_source_on():

@@ -32,8 +32,16 @@ TARGETS = ("network", *ROS_BENCHMARKS)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("what", choices=TARGETS, help="the network against transformers, or a part of the ROS side")
-    parser.add_argument("--preset", choices=network.PRESETS, default="depth_pro", help="default: %(default)s")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("all", *TARGETS),
+        default="all",
+        help="the network against transformers, or a part of the ROS side; default: %(default)s, with a small network",
+    )
+    parser.add_argument(
+        "--preset", choices=network.PRESETS, help="default: depth_pro (minutes a run), with `all` tiny (seconds)"
+    )
     parser.add_argument("--precision", nargs="+", default=["float32", "bfloat16"], help="default: %(default)s")
     parser.add_argument("--repeats", type=int, default=2, help="turns of each contender; default: %(default)s")
     parser.add_argument("--warm-up", action="store_true", help="one turn each that does not count")
@@ -51,12 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print; return 0."""
-    if args.what in ROS_BENCHMARKS:
+    """Measure and print; with `all` one after the other, and --json one object a line or block each."""
+    args.preset = args.preset or ("tiny" if args.what == "all" else "depth_pro")
+    return max(_run_one(what, args) for what in (TARGETS if args.what == "all" else [args.what]))
+
+
+def _run_one(what: str, args: argparse.Namespace) -> int:
+    if what in ROS_BENCHMARKS:
         flags = [flag for flag, wanted in (("--json", args.json), ("--quick", args.quick)) if wanted]
-        return subprocess.call([sys.executable, "-m", f"depth_pro_ros.ros.benchmarks.{args.what}", *flags])
+        return subprocess.call([sys.executable, "-m", f"depth_pro_ros.ros.benchmarks.{what}", *flags])
     report = measure_network(args)
-    print(json.dumps(report, indent=2) if args.json else table(report))
+    print(json.dumps(report, indent=2) if args.json else table(report), flush=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The pinhole camera: focal length and field of view, resizing, projection (Hartley & Zisserman ch. 6).
+"""The pinhole camera: focal length and field of view, resizing, cropping, projection (Hartley & Zisserman ch. 6).
 
 Convention: pixel centres at integer coordinates, u right, v down; the image of width w spans
 [-0.5, w - 0.5]. Points are in the optical frame (z forward, x right, y down; REP 103) in metres.
@@ -71,6 +71,36 @@ def focal_to_35mm(focal_px: float, width: int, height: int) -> float:
     return focal_px * math.hypot(*FULL_FRAME_MM) / math.hypot(width, height)
 
 
+def focal_from_mm(focal_mm: float, sensor_mm: float, pixels: int) -> float:
+    """Return the focal length in pixels of a lens of `focal_mm` before a sensor side of `sensor_mm` that has `pixels`.
+
+    Width goes with width and height with height; the two differ where pixels are not square.
+    """
+    if not (math.isfinite(focal_mm) and focal_mm > 0 and math.isfinite(sensor_mm) and sensor_mm > 0):
+        raise CalibrationError(
+            f"a focal length of {focal_mm} mm before a sensor of {sensor_mm} mm: both must be positive and finite: "
+            "take them from the camera's data sheet"
+        )
+    return focal_mm * pixels / sensor_mm
+
+
+def focal_to_mm(focal_px: float, sensor_mm: float, pixels: int) -> float:
+    """Return the focal length in mm; the inverse of `focal_from_mm`."""
+    return focal_px * sensor_mm / pixels
+
+
+def from_fov(width: int, height: int, horizontal_deg: float, vertical_deg: float | None = None) -> Intrinsics:
+    """Return intrinsics of a camera that sees these angles about its centre; without the second, of square pixels."""
+    fy = None if vertical_deg is None else focal_from_fov(vertical_deg, height)
+    return centred(width, height, focal_from_fov(horizontal_deg, width), fy)
+
+
+def from_lens(width: int, height: int, focal_mm: float, sensor_mm: tuple[float, float]) -> Intrinsics:
+    """Return intrinsics of a lens centred before a sensor of `sensor_mm` (width, height), all of which is read out."""
+    across, down = sensor_mm
+    return centred(width, height, focal_from_mm(focal_mm, across, width), focal_from_mm(focal_mm, down, height))
+
+
 def resize(intrinsics: Intrinsics, width: int, height: int) -> Intrinsics:
     """Return the intrinsics of the image resized to `width` x `height`.
 
@@ -88,6 +118,21 @@ def resize(intrinsics: Intrinsics, width: int, height: int) -> Intrinsics:
     )
 
 
+def crop(intrinsics: Intrinsics, left: int, top: int, width: int, height: int) -> Intrinsics:
+    """Return the intrinsics of image[top : top + height, left : left + width], where u' = u - left.
+
+    Raises CalibrationError unless the window is a part of the image.
+    """
+    fits = 0 <= left and 0 <= top and left + width <= intrinsics.width and top + height <= intrinsics.height
+    if not fits or width < 1 or height < 1:
+        raise CalibrationError(
+            f"a crop of {width}x{height} at ({left}, {top}) must be a part of the "
+            f"{intrinsics.width}x{intrinsics.height} image: correct the window"
+        )
+    cx, cy = intrinsics.cx - left, intrinsics.cy - top
+    return Intrinsics(width, height, intrinsics.fx, intrinsics.fy, cx, cy)
+
+
 def subsample(intrinsics: Intrinsics, stride: int) -> Intrinsics:
     """Return the intrinsics of image[::stride, ::stride], where u' = u / stride exactly."""
     return Intrinsics(
@@ -98,6 +143,13 @@ def subsample(intrinsics: Intrinsics, stride: int) -> Intrinsics:
         intrinsics.cx / stride,
         intrinsics.cy / stride,
     )
+
+
+def rays(intrinsics: Intrinsics) -> tuple[np.ndarray, np.ndarray]:
+    """Return x / z of each column (W,) and y / z of each row (H, 1), float32: K^-1 (u, v, 1) with its third entry 1."""
+    x = (np.arange(intrinsics.width) - intrinsics.cx) / intrinsics.fx
+    y = (np.arange(intrinsics.height) - intrinsics.cy) / intrinsics.fy
+    return x.astype(np.float32), y.astype(np.float32)[:, None]
 
 
 def unproject(depth_m: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
@@ -111,12 +163,11 @@ def unproject(depth_m: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
             f"depth is {width}x{height} but the intrinsics are for {intrinsics.width}x{intrinsics.height}: "
             "resize the intrinsics with the image"
         )
-    ray_x = ((np.arange(width) - intrinsics.cx) / intrinsics.fx).astype(np.float32)
-    ray_y = ((np.arange(height) - intrinsics.cy) / intrinsics.fy).astype(np.float32)
+    ray_x, ray_y = rays(intrinsics)
     points = np.empty((height, width, 3), np.float32)
     z = np.where(np.isfinite(depth_m), depth_m, np.float32(np.nan))
-    np.multiply(z, ray_x[None, :], out=points[..., 0])
-    np.multiply(z, ray_y[:, None], out=points[..., 1])
+    np.multiply(z, ray_x, out=points[..., 0])
+    np.multiply(z, ray_y, out=points[..., 1])
     points[..., 2] = z
     return points
 

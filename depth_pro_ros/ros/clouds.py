@@ -44,10 +44,9 @@ def cloud_from_depth(
         )
     z = depth_m[::stride, ::stride]
     z = np.where((z > 0) & (z <= max_range_m), z, np.float32(np.nan))
-    points = np.empty((*z.shape, 4), np.float32)
-    points[..., :3] = pinhole.unproject(z, pinhole.subsample(intrinsics, stride))
-    points.view(np.uint32)[..., 3] = _packed(_resized(rgb, depth_m.shape)[::stride, ::stride])
-    return _organised(points, header)
+    ray_x, ray_y = pinhole.rays(pinhole.subsample(intrinsics, stride))
+    colour = _packed(_resized(rgb, depth_m.shape)[::stride, ::stride])
+    return _organised(cv2.merge((z * ray_x, z * ray_y, z, colour.view(np.float32))), header)
 
 
 def _resized(rgb: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -60,9 +59,9 @@ def _resized(rgb: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _packed(rgb: np.ndarray) -> np.ndarray:
-    """Return (H, W) uint32, 0x00RRGGBB."""
-    wide = rgb.astype(np.uint32)
-    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    """Return (H, W) uint32, 0x00RRGGBB: in memory B, G, R, 0 on the little-endian machines that robots have."""
+    bgra = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGRA)
+    return bgra.view("<u4")[..., 0] & np.uint32(0x00FFFFFF)
 
 
 def _organised(points: np.ndarray, header: Header) -> PointCloud2:
