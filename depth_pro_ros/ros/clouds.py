@@ -15,6 +15,7 @@ from depth_pro_ros.records import Intrinsics
 from depth_pro_ros.ros.standins import point_cloud2
 
 _NAMES = ("x", "y", "z", "rgb")
+FARTHEST = float(np.finfo(np.float32).max)  # an infinitely far point has no coordinates
 _POINT = np.dtype([(name, np.float32) for name in _NAMES])
 
 
@@ -43,7 +44,8 @@ def cloud_from_depth(
             "intrinsics with the depth"
         )
     z = depth_m[::stride, ::stride]
-    z = np.where((z > 0) & (z <= max_range_m), z, np.float32(np.nan))
+    reach = min(max_range_m, FARTHEST)
+    z = np.where((z > 0) & (z <= reach), z, np.float32(np.nan))
     ray_x, ray_y = pinhole.rays(pinhole.subsample(intrinsics, stride))
     colour = _packed(_resized(rgb, depth_m.shape)[::stride, ::stride])
     return _organised(cv2.merge((z * ray_x, z * ray_y, z, colour.view(np.float32))), header)

@@ -121,3 +121,10 @@ def test_errors():
         cloud_from_depth(depth(), colours(), CAMERA, header(), stride=0)
     with pytest.raises(ImageError, match="float32"):
         cloud_from_depth(depth(), colours().astype(np.float32), CAMERA, header())
+
+
+def test_without_a_range_only_what_is_infinitely_far_is_left_out():
+    depth = np.array([[1e6, np.inf, np.nan]], np.float32)
+    cloud = cloud_from_depth(depth, np.zeros((1, 3, 3), np.uint8), Intrinsics(3, 1, 2.0, 2.0, 1.0, 0.0), Header())
+    xyz = np.frombuffer(bytes(cloud.data), np.float32).reshape(3, 4)[:, :3]
+    assert xyz[0, 2] == 1e6 and np.isnan(xyz[1:]).all()
