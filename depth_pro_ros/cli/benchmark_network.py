@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import threading
 import time
@@ -86,8 +85,17 @@ def memory(path: Path, precision: str, side: int, contender: str) -> None:
 
 
 def peak_mb() -> float:
-    """Return the largest resident memory of this process so far, mapped files included."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the largest resident memory of this process so far, mapped files included.
+
+    Not getrusage's: that one begins, in a child, with the memory of the process that started it.
+    """
+    return status_mb("VmHWM")
+
+
+def status_mb(name: str) -> float:
+    """Return a memory figure of this process as Linux tells it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
 
 class AnonymousPeak:
@@ -95,19 +103,14 @@ class AnonymousPeak:
 
     def __init__(self) -> None:
         self._stop = threading.Event()
-        self._start = self._now()
+        self._start = status_mb("RssAnon")
         self._peak = self._start
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
         while not self._stop.wait(0.02):
-            self._peak = max(self._peak, self._now())
-
-    @staticmethod
-    def _now() -> float:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) / 1024
+            self._peak = max(self._peak, status_mb("RssAnon"))
 
     def stop(self) -> float:
         """Return the growth from the start to the peak in MB."""

@@ -30,6 +30,7 @@ from depth_pro_ros.inference.weights import Loaded, open_weights
 from depth_pro_ros.records import DepthMap, Intrinsics
 
 CPU_PATCH_BATCH = 5  # for a ViT at least WIDE: activations that stay near the cache, and bounded memory
+CPU_STRIPS = 4  # likewise, of the finest level
 WIDE = 512
 _log = logging.getLogger(__name__)
 
@@ -91,9 +92,10 @@ class Predictor:
     @staticmethod
     def _open(weights: str | Path, storage: torch.dtype, device: torch.device, patch_batch: int) -> Loaded:
         loaded = open_weights(weights, storage, device)
-        wide = loaded.network.config.embed_dim >= WIDE
         loaded.network.to(memory_format=torch.channels_last)
-        loaded.network.patch_batch = patch_batch or (CPU_PATCH_BATCH if device.type == "cpu" and wide else 0)
+        in_parts = device.type == "cpu" and loaded.network.config.embed_dim >= WIDE
+        loaded.network.patch_batch = patch_batch or (CPU_PATCH_BATCH if in_parts else 0)
+        loaded.network.strips = CPU_STRIPS if in_parts else 1
         return loaded
 
     @staticmethod

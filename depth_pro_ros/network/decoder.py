@@ -31,15 +31,16 @@ class Fusion(nn.Module):
         self.deconv = Upsample2x(dim, dim) if upsample else nn.Identity()
         self.out_conv = conv1x1(dim, dim, bias=True)
 
-    def forward(self, below: Tensor | None, lateral: Tensor) -> Tensor:
-        """(B, C, H, W) twice → (B, C, 2H, 2W), or (B, C, H, W) at the finest level.
+    def add(self, below: Tensor, lateral: Tensor) -> Tensor:
+        """(B, C, H, W) twice → (B, C, H, W).
 
-        At the coarsest level `below` is None and `lateral` goes straight to the second unit: the first
-        one's weights exist in checkpoints but are never used.
+        The coarsest level has nothing below: its `resnet1` exists in checkpoints but is never used.
         """
-        x = lateral if below is None else self.resnet1(lateral).add_(below)
-        del below, lateral
-        return self.out_conv(self.deconv(self.resnet2(x)))
+        return self.resnet1(lateral).add_(below)
+
+    def up(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), refined by `resnet2`, → (B, C, 2H, 2W), or (B, C, H, W) at the finest level."""
+        return self.out_conv(self.deconv(x))
 
 
 class Decoder(nn.Module):

@@ -16,13 +16,15 @@ from depth_pro_ros.network.vit import VisionTransformer
 class DepthPro(nn.Module):
     """The network (Bochkovskii et al., arXiv:2410.02073). Its state dict has the names of the official checkpoint.
 
-    `patch_batch` bounds how many of the 35 patches of each image are encoded at once (0: all).
+    `patch_batch` bounds how many of the 35 patches of each image are encoded at once (0: all), and `strips` in how
+    many parts the finest level, which has most of the activations, is computed. Neither changes the results.
     """
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
         self.patch_batch = 0
+        self.strips = 1
         self.compute_dtype = torch.float32
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
@@ -40,14 +42,36 @@ class DepthPro(nn.Module):
             raise ConfigurationError(f"the network got {tuple(image.shape)}; this preset takes (B, 3, {side}, {side})")
         image = image.to(self.compute_dtype)
         maps = self.encoder(image, self.patch_batch * len(image))
-        coarsest = Encoder.LEVELS - 1
-        features = lowres = self.decoder.convs[coarsest](self.encoder.level(coarsest, maps))
-        fov_deg = self.fov(image, lowres) if fov else None
-        features = self.decoder.fusions[coarsest](None, lowres)
-        for level in reversed(range(coarsest)):
+        fusions, coarsest = self.decoder.fusions, Encoder.LEVELS - 1
+        features = self.decoder.convs[coarsest](self.encoder.level(coarsest, maps))
+        fov_deg = self.fov(image, features) if fov else None
+        features = fusions[coarsest].resnet2(features)
+        for level in reversed(range(1, coarsest)):
             lateral = self.decoder.convs[level](self.encoder.level(level, maps))
-            features = self.decoder.fusions[level](features, lateral)
-        return self.head(features).float(), fov_deg
+            features = fusions[level].add(fusions[level + 1].up(features), lateral)
+            features = fusions[level].resnet2(features)
+        return self._finest_in_strips(features, maps[0]).float(), fov_deg
+
+    def _finest(self, features: Tensor, latent: Tensor) -> Tensor:
+        """Level 1's features (B, C, 4h, 4w) and latent 0's tokens (B, C', h, w) → the output (B, 1, 16h, 16w)."""
+        fusions = self.decoder.fusions
+        x = fusions[0].add(fusions[1].up(features), self.encoder.level(0, [latent]))
+        return self.head(fusions[0].up(fusions[0].resnet2(x)))
+
+    def _finest_in_strips(self, features: Tensor, latent: Tensor) -> Tensor:
+        """Do `_finest` for a few rows of tokens at a time, exactly.
+
+        Its 3x3 convolutions reach 6 rows of its grid far, and a row of tokens is 8 of those: each strip is
+        computed with one more on either side, which is then cut off.
+        """
+        rows = latent.shape[2]
+        height = -(-rows // self.strips)
+        outputs = []
+        for top in range(0, rows, height):
+            low, end, high = max(top - 1, 0), min(top + height, rows), min(top + height + 1, rows)
+            output = self._finest(features[:, :, 4 * low : 4 * high], latent[:, :, low:high])
+            outputs.append(output[:, :, 16 * (top - low) : 16 * (end - low)])
+        return torch.cat(outputs, dim=2)
 
     def set_precision(self, storage: torch.dtype, compute: torch.dtype) -> DepthPro:
         """Keep the weights in `storage` and compute in `compute`; the field-of-view head stays in float32."""

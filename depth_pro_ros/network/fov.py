@@ -9,7 +9,6 @@ from depth_pro_ros.network.config import NetworkConfig
 from depth_pro_ros.network.layers import Conv2d, Linear, conv3x3, shrink
 from depth_pro_ros.network.vit import VisionTransformer
 
-
 EXACT = ("fov.encoder.1.", "fov.downsample.", "fov.head.")  # beginnings of names of weights that stay in float32
 
 

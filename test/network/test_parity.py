@@ -51,6 +51,18 @@ def test_patch_batch_changes_memory_not_results():
             torch.testing.assert_close(part_fov, fov, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("strips", [2, 3, 4, 7, 32])
+def test_strips_change_memory_not_results(strips):
+    network = build(PRESETS["micro"])
+    image = torch.rand(2, 3, 512, 512) * 2 - 1
+    with torch.inference_mode():
+        whole, _ = network(image)
+        network.strips = strips
+        part, _ = network(image)
+    assert part.shape == whole.shape
+    torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6)
+
+
 def test_images_of_a_batch_do_not_mix():
     network = build(PRESETS["micro"])
     image = torch.rand(2, 3, 512, 512) * 2 - 1
@@ -69,7 +81,7 @@ def test_full_size_equals_transformers(tmp_path):
     network = build(config)
     image = torch.rand(1, 3, 1536, 1536, generator=torch.Generator().manual_seed(1)) * 2 - 1
     save(network, tmp_path, layout="transformers")
-    network.patch_batch = 5
+    network.patch_batch, network.strips = 5, 4
     with torch.inference_mode():
         canonical, fov_deg = network(image)
     del network
