@@ -128,3 +128,34 @@ def test_cameras_that_cannot_be(bad):
 
 def test_a_good_camera_passes_unchanged():
     assert pinhole.check(OFF_CENTRE) is OFF_CENTRE
+
+
+def test_focal_length_in_mm():
+    """A 4 mm lens before a 6.4 mm wide sensor of 640 px: 100 px a mm."""
+    assert pinhole.focal_from_mm(4.0, 6.4, 640) == pytest.approx(400.0)
+    assert pinhole.focal_to_mm(400.0, 6.4, 640) == pytest.approx(4.0)
+    for focal, sensor in ((0.0, 6.4), (4.0, 0.0), (math.nan, 6.4), (4.0, math.inf)):
+        with pytest.raises(CalibrationError, match="data sheet"):
+            pinhole.focal_from_mm(focal, sensor, 640)
+
+
+def test_intrinsics_of_a_lens_and_of_a_field_of_view():
+    """Half the sensor's height at as many pixels: they are half as high, so fy is twice fx."""
+    lens = pinhole.from_lens(640, 640, 4.0, (6.4, 3.2))
+    assert lens == Intrinsics(640, 640, pytest.approx(400.0), pytest.approx(800.0), 319.5, 319.5)
+    seen = pinhole.from_fov(640, 480, 90.0)
+    assert seen == Intrinsics(640, 480, pytest.approx(320.0), pytest.approx(320.0), 319.5, 239.5)
+    assert pinhole.from_fov(640, 480, 90.0, 90.0).fy == pytest.approx(240.0)
+
+
+def test_a_crop_moves_the_axis_and_nothing_else():
+    cropped = pinhole.crop(OFF_CENTRE, 100, 60, 320, 240)
+    assert cropped == Intrinsics(320, 240, 500.0, 400.0, 200.0, 200.0)
+    point = np.array([0.1, -0.05, 2.0])
+    np.testing.assert_allclose(pinhole.project(point, OFF_CENTRE) - pinhole.project(point, cropped), [100, 60])
+
+
+@pytest.mark.parametrize("window", [(-1, 0, 10, 10), (0, 0, 641, 10), (0, 471, 10, 10), (0, 0, 0, 10)])
+def test_a_crop_beyond_the_image(window):
+    with pytest.raises(CalibrationError, match="part of the 640x480 image"):
+        pinhole.crop(OFF_CENTRE, *window)

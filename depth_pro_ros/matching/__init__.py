@@ -1,0 +1,1 @@
+"""From images to metric samples: stereo disparity, feature tracks, landmarks, odometry; OpenCV."""
