@@ -40,6 +40,9 @@ setup(
     entry_points={
         "console_scripts": [
             "depth_node = depth_pro_ros.ros.depth_node:main",
+            "stereo_node = depth_pro_ros.ros.stereo_node:main",
+            "landmark_node = depth_pro_ros.ros.landmark_node:main",
+            "odometry_node = depth_pro_ros.ros.odometry_node:main",
             "camera_node = depth_pro_ros.ros.camera_node:main",
             "depth_pro_ros = depth_pro_ros.cli.main:main",
         ]

@@ -104,7 +104,9 @@ def test_every_import_is_declared_for_rosdep(manifest):
 
 def test_entry_points_lead_to_a_main(setup_arguments):
     scripts = dict(re.split(r"\s*=\s*", line) for line in setup_arguments["entry_points"]["console_scripts"])
-    assert set(scripts) == {"depth_node", "camera_node", "depth_pro_ros"}
+    assert set(scripts) == {
+        "depth_node", "stereo_node", "landmark_node", "odometry_node", "camera_node", "depth_pro_ros"
+    }  # fmt: skip
     for target in scripts.values():
         module, function = target.split(":")
         path = PROJECT.joinpath(*module.split(".")).with_suffix(".py")

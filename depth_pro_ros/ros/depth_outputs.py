@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from geometry_msgs.msg import Vector3, Vector3Stamped
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -20,8 +18,18 @@ from depth_pro_ros.ros.parameters import Value
 
 DEPTH, DEPTH_INFO, POINTS = "depth/image_rect", "depth/camera_info", "points"
 COLOR, FOCAL = "depth/image_color", "focal/camera_info"
+SIGMA, SCALE, UNFUSED = "depth/sigma", "scale", "depth/unfused"
 
-TYPES = {DEPTH: Image, DEPTH_INFO: CameraInfo, POINTS: PointCloud2, COLOR: Image, FOCAL: CameraInfo}
+TYPES = {
+    DEPTH: Image,
+    DEPTH_INFO: CameraInfo,
+    POINTS: PointCloud2,
+    COLOR: Image,
+    FOCAL: CameraInfo,
+    SIGMA: Image,
+    SCALE: Vector3Stamped,
+    UNFUSED: Image,
+}
 
 Live = Mapping[str, Value]
 
@@ -56,6 +64,24 @@ def believed_info(frame: DepthFrame, live: Live, header: Header) -> CameraInfo |
     return info_from_intrinsics(pinhole.centred(width, height, frame.believed_focal_px), header)
 
 
+def sigma_image(frame: DepthFrame, live: Live, header: Header) -> Image | None:
+    """Return the relative standard deviation of the depth, None when it was not fused."""
+    return None if frame.sigma_relative is None else encode_depth(frame.sigma_relative, "32FC1", header)
+
+
+def scale_vector(frame: DepthFrame, live: Live, header: Header) -> Vector3Stamped | None:
+    """Return x: the factor on the network's inverse depth, y: its relative standard deviation, z: its age in s."""
+    scale = frame.scale
+    if scale is None or not scale.known:
+        return None
+    return Vector3Stamped(header=header, vector=Vector3(x=scale.scale, y=scale.sigma_log, z=scale.age_s))
+
+
+def unfused_image(frame: DepthFrame, live: Live, header: Header) -> Image:
+    """Return the depth as the network gave it, before any cue, to judge the fusion by."""
+    return encode_depth((frame.unfused or frame.depth).depth_m, str(live["depth_encoding"]), header)
+
+
 # camera_info goes out first: who pairs the two by stamp then has it when the image comes.
 MAKERS: dict[str, Callable[[DepthFrame, Live, Header], object]] = {
     DEPTH_INFO: depth_info,
@@ -63,36 +89,13 @@ MAKERS: dict[str, Callable[[DepthFrame, Live, Header], object]] = {
     POINTS: points,
     COLOR: color_image,
     FOCAL: believed_info,
+    SIGMA: sigma_image,
+    SCALE: scale_vector,
+    UNFUSED: unfused_image,
 }
 
 
-class DepthOutputs:
-    """The publishers of depth_node: RELIABLE, depth 1, unless QoS override parameters say otherwise."""
-
-    def __init__(self, node: LifecycleNode):
-        self._node = node
-        self._publishers = {
-            topic: node.create_lifecycle_publisher(
-                TYPES[topic],
-                topic,
-                QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
-            for topic in MAKERS
-        }
-
-    def wanted(self) -> set[str]:
-        """Return the topics that have a subscriber."""
-        return {topic for topic, publisher in self._publishers.items() if publisher.get_subscription_count() > 0}
-
-    def publish(self, frame: DepthFrame, live: Live, header: Header, topics: set[str]) -> None:
-        """Publish `topics` of `frame` under the input's own header."""
-        for topic, make in MAKERS.items():
-            if topic in topics and (message := make(frame, live, header)) is not None:
-                self._publishers[topic].publish(message)
-
-    def destroy(self) -> None:
-        """Take the publishers away."""
-        for publisher in self._publishers.values():
-            self._node.destroy_lifecycle_publisher(publisher)
-        self._publishers = {}
+def messages(frame: DepthFrame, live: Live, header: Header, topics: set[str]) -> dict[str, object]:
+    """Return topic → message of `topics`, under the input's own header."""
+    made = {topic: make(frame, live, header) for topic, make in MAKERS.items() if topic in topics}
+    return {topic: message for topic, message in made.items() if message is not None}

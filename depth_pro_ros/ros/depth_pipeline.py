@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Union
@@ -13,47 +12,29 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_pro_ros.errors import CalibrationError
+from depth_pro_ros.fusion import ScaleEstimate
 from depth_pro_ros.geometry.distortion import Rectifier
 from depth_pro_ros.inference import FocalFilter, Predictor
 from depth_pro_ros.records import DepthMap, Intrinsics
 from depth_pro_ros.ros.camera_info import check_matches, distortion_from_info, intrinsics_from_info
+from depth_pro_ros.ros.camera_infos import CameraInfos
 from depth_pro_ros.ros.images import decode_compressed, decode_image
 from depth_pro_ros.ros.parameters import Value
-
-KEPT_INFOS = 30
 
 ImageMessage = Union[Image, CompressedImage]
 
 
 @dataclass(frozen=True)
 class DepthFrame:
-    """What came of one image: the (rectified) picture, its depth, the filtered focal estimate."""
+    """What came of one image: the (rectified) picture, its depth, the filtered focal estimate, and what fusion says."""
 
     rgb: np.ndarray
     depth: DepthMap
     believed_focal_px: float | None
     stages_ms: Mapping[str, float]
-
-
-class CameraInfos:
-    """The last camera_infos; an image takes the one of its own stamp, or else the newest."""
-
-    def __init__(self) -> None:
-        self._by_stamp: OrderedDict[tuple[int, int], CameraInfo] = OrderedDict()
-
-    def add(self, info: CameraInfo) -> None:
-        """Remember `info`, forgetting the oldest."""
-        stamp = (info.header.stamp.sec, info.header.stamp.nanosec)
-        self._by_stamp[stamp] = info
-        self._by_stamp.move_to_end(stamp)
-        while len(self._by_stamp) > KEPT_INFOS:
-            self._by_stamp.popitem(last=False)
-
-    def find(self, image: ImageMessage) -> CameraInfo | None:
-        """Return the camera_info for `image`, None when none has come."""
-        infos = self._by_stamp.copy()
-        exact = infos.get((image.header.stamp.sec, image.header.stamp.nanosec))
-        return exact or next(reversed(infos.values()), None)
+    sigma_relative: np.ndarray | None = None  # of `depth`, where it was fused
+    scale: ScaleEstimate | None = None
+    unfused: DepthMap | None = None
 
 
 class DepthPipeline:

@@ -6,12 +6,18 @@ from pathlib import Path
 
 from depth_pro_ros.ros.camera_parameters import CAMERA_PARAMETERS
 from depth_pro_ros.ros.depth_parameters import DEPTH_PARAMETERS
+from depth_pro_ros.ros.landmark_parameters import LANDMARK_PARAMETERS
+from depth_pro_ros.ros.odometry_parameters import ODOMETRY_PARAMETERS
 from depth_pro_ros.ros.parameters import markdown_table, yaml_file
+from depth_pro_ros.ros.stereo_parameters import STEREO_PARAMETERS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 TABLES = {
     "depth_node": ("config/depth_pro.yaml", DEPTH_PARAMETERS),
+    "stereo_node": ("config/stereo.yaml", STEREO_PARAMETERS),
+    "landmark_node": ("config/landmarks.yaml", LANDMARK_PARAMETERS),
+    "odometry_node": ("config/odometry.yaml", ODOMETRY_PARAMETERS),
     "camera_node": ("config/camera.yaml", CAMERA_PARAMETERS),
 }
 

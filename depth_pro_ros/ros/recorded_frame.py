@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, PointCloud2
 
 from depth_pro_ros.geometry.distortion import Rectifier
 from depth_pro_ros.ros.camera_info import distortion_from_info
-from depth_pro_ros.ros.depth_outputs import DEPTH, DEPTH_INFO, FOCAL, POINTS
+from depth_pro_ros.ros.depth_outputs import DEPTH, DEPTH_INFO, FOCAL, POINTS, UNFUSED
 from depth_pro_ros.ros.images import decode_depth, decode_image
 from depth_pro_ros.ros.stamp_matcher import Arrival
 from depth_pro_ros.ros.standins import point_cloud2
@@ -59,9 +59,9 @@ def frame_arrays(arrivals: Mapping[str, Arrival], undistorter: Undistorter) -> d
 
     depth_m (H, W) float32 m; points (h, w, 3) float32 m and colours (h, w, 3) uint8 RGB of the organised cloud;
     photo (H', W', 3) uint8 RGB, undistorted (the cloud's colours when the image came too early to be kept);
-    truth_m (H, W) float32 m, undistorted, only where it is known; focal_px, and believed_focal_px as the network
-    estimates it, both of the depth's grid; calibrated: camera_info came with a focal length; age_ms of the depth
-    image at its arrival, and arrived_s.
+    truth_m (H, W) float32 m, undistorted, only where it is known; unfused_m (H, W) where recorded; focal_px, and
+    believed_focal_px as the network estimates it, both of the depth's grid; calibrated: camera_info
+    came with a focal length; age_ms of the depth image at its arrival, and arrived_s.
     """
     depth, depth_info, focal, cloud = (arrivals[topic].message for topic in (DEPTH, DEPTH_INFO, FOCAL, POINTS))
     image, info, truth = (
@@ -79,6 +79,8 @@ def frame_arrays(arrivals: Mapping[str, Arrival], undistorter: Undistorter) -> d
         "age_ms": np.float64(arrivals[DEPTH].age_ms),
         "arrived_s": np.float64(arrivals[DEPTH].arrived_s),
     }
+    if UNFUSED in arrivals:
+        arrays["unfused_m"] = decode_depth(arrivals[UNFUSED].message)
     if truth is not None:
         arrays["truth_m"] = cv2.resize(
             undistorter.truth(decode_depth(truth), info), (depth.width, depth.height), interpolation=cv2.INTER_NEAREST

@@ -23,13 +23,14 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 
 from depth_pro_ros.ros import parameters
-from depth_pro_ros.ros.depth_outputs import DEPTH, DEPTH_INFO, FOCAL, POINTS, TYPES
+from depth_pro_ros.ros.depth_outputs import DEPTH, DEPTH_INFO, FOCAL, POINTS, TYPES, UNFUSED
 from depth_pro_ros.ros.recorded_frame import IMAGE, IMAGE_INFO, TRUTH, Undistorter, frame_arrays
 from depth_pro_ros.ros.stamp_matcher import Arrival, StampMatcher
 
 RECORDER_PARAMETERS = (
     parameters.Parameter("folder", ".", "Where frames and status are written"),
     parameters.Parameter("depth_node", "depth_node", "Name of the node whose diagnostics are written"),
+    parameters.Parameter("unfused", False, "Also record the depth as it was before fusion"),
 )
 INPUTS = {IMAGE: Image, IMAGE_INFO: CameraInfo, TRUTH: Image}
 OUTPUTS = {topic: TYPES[topic] for topic in (DEPTH_INFO, DEPTH, POINTS, FOCAL)}
@@ -49,9 +50,10 @@ class Recorder(Node):
         parameters.declare(self, RECORDER_PARAMETERS)
         settings = parameters.read(self, RECORDER_PARAMETERS)
         self._folder, self._depth_node = Path(settings["folder"]), settings["depth_node"]
-        self._matcher, self._undistorter = StampMatcher(OUTPUTS), Undistorter()
+        outputs = OUTPUTS | ({UNFUSED: TYPES[UNFUSED]} if settings["unfused"] else {})
+        self._matcher, self._undistorter = StampMatcher(outputs), Undistorter()
         self._written = self._heard = 0
-        for topic, kind in OUTPUTS.items():
+        for topic, kind in outputs.items():
             self._record(kind, topic, self._matcher.add_output)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _QUEUE)
         self._joining = self.create_timer(_POLL_S, self._join_camera)

@@ -2,7 +2,9 @@
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Vector3Stamped
 from rclpy.qos import ReliabilityPolicy
+from ros.doubles import FOCAL_OVER_WIDTH, A, B, C
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -15,6 +17,22 @@ OUTPUTS = {
     "depth/image_color": Image,
     "focal/camera_info": CameraInfo,
 }
+
+
+FUSED_OUTPUTS = {**OUTPUTS, "depth/sigma": Image, "scale": Vector3Stamped, "depth/unfused": Image}
+
+
+def plane(width=WIDTH, height=HEIGHT, fx=FX, sensor_width=WIDTH):
+    """Return the depth that the stand-in network of doubles.py means: Z = f / (w C), C = 0.8 (A + B s + C t)."""
+    s = (np.arange(width) + 0.5) / width
+    t = (np.arange(height) + 0.5) / height
+    return fx / (sensor_width * FOCAL_OVER_WIDTH * (A + B * s[None, :] + C * t[:, None]))
+
+
+def array(message, dtype, channels=1):
+    """Return the pixels of an image message, (H, W) or (H, W, channels)."""
+    flat = np.frombuffer(bytes(message.data), dtype).reshape(message.height, message.step // np.dtype(dtype).itemsize)
+    return flat.reshape(message.height, message.width, channels).squeeze()
 
 
 def info(width=WIDTH, height=HEIGHT, fx=FX, fy=FY, cx=CX, cy=CY, **fields):

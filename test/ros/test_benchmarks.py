@@ -162,7 +162,7 @@ def test_depth_node_is_measured_with_and_without_a_cloud():
         assert row["weights"].startswith("micro")
         assert 1 <= row["published"] <= row["sent"] == node.QUICK_FRAMES
         stages = row["stages_ms"]
-        assert set(stages) == {"decode", "preprocess", "network", "metric", "publish"}
+        assert set(stages) == {"decode", "preprocess", "network", "metric", "fuse", "messages", "publish"}
         assert row["overhead_ms"] == pytest.approx(row["age_ms"] - stages["network"], abs=0.01)
         assert row["ratio"] == pytest.approx(row["overhead_ms"] / row["copy_ms"], rel=0.05)
         assert ("points" in row["arrival_ms"]) == row["cloud"]

@@ -4,21 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from ros import camera
-from ros.camera import CX, CY, FX, FY, HEIGHT, WIDTH, TestCamera
-from ros.doubles import FOCAL_OVER_WIDTH, A, B, C
+from ros.camera import CX, CY, FX, FY, HEIGHT, WIDTH, TestCamera, array, plane
 from sensor_msgs.msg import CompressedImage
-
-
-def plane(width=WIDTH, height=HEIGHT, fx=FX, sensor_width=WIDTH):
-    """Return the depth that the stand-in network means: Z = f / (w C), C = 0.8 (A + B s + C t)."""
-    s = (np.arange(width) + 0.5) / width
-    t = (np.arange(height) + 0.5) / height
-    return fx / (sensor_width * FOCAL_OVER_WIDTH * (A + B * s[None, :] + C * t[:, None]))
-
-
-def array(message, dtype, channels=1):
-    flat = np.frombuffer(bytes(message.data), dtype).reshape(message.height, message.step // np.dtype(dtype).itemsize)
-    return flat.reshape(message.height, message.width, channels).squeeze()
 
 
 def mosaic(rgb, pattern):
