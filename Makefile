@@ -29,6 +29,8 @@ FOLDER ?=
 VIDEO ?=
 BAG ?=
 DEMO_PATH = $(or $(FOLDER),$(VIDEO),$(BAG))
+# FUSION=stereo or odometry: what the demo ties the scale to.
+FUSION ?=
 DEMO_ARGS ?=
 BENCHMARK_ARGS ?=
 PYTEST_ARGS ?=
@@ -41,7 +43,8 @@ help:  ## list the targets
 venv: $(DEVELOPMENT)  ## set up .venv with everything, tests' tools included
 
 demo: $(RUNTIME)  ## run the nodes on a camera: SOURCE=folder FOLDER=path, video VIDEO=, bag BAG=, 0; DEMO_ARGS=
-	@$(BIN)/python -m depth_pro_ros demo $(if $(SOURCE),--source '$(SOURCE)') $(if $(DEMO_PATH),--path '$(DEMO_PATH)') $(DEMO_ARGS)
+	@$(BIN)/python -m depth_pro_ros demo $(if $(SOURCE),--source '$(SOURCE)') $(if $(DEMO_PATH),--path '$(DEMO_PATH)') \
+	  $(if $(FUSION),--fusion '$(FUSION)') $(DEMO_ARGS)
 
 test: $(DEVELOPMENT)  ## run the tests, without the slow ones; PYTEST_ARGS=
 	@$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
@@ -55,7 +58,7 @@ lint: $(DEVELOPMENT)  ## check the style
 parameters: $(RUNTIME)  ## rewrite the parameter files and the README's tables from the tables in the code
 	@$(BIN)/python -m depth_pro_ros.ros.parameter_docs
 
-benchmark: $(DEVELOPMENT)  ## measure this machine: network, conversions, node, transport; BENCHMARK_ARGS=
+benchmark: $(DEVELOPMENT)  ## measure this machine, all or one of BENCHMARK_ARGS=network|stereo|motion|fusion|node|...
 	@$(BIN)/python -m depth_pro_ros benchmark $(BENCHMARK_ARGS)
 
 clean:  ## remove what builds, tests and demos leave (not .venv)

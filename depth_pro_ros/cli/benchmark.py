@@ -26,8 +26,12 @@ from depth_pro_ros.cli.benchmark_network import OURS, THEIRS
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.inference.precision import candidates
 
-ROS_BENCHMARKS = ("conversions", "node", "transport")
-TARGETS = ("network", *ROS_BENCHMARKS)
+# Each is a program of its own, whose imports the others do not pay for.
+PROGRAMS = {
+    **{name: f"depth_pro_ros.cli.benchmark_{name}" for name in ("stereo", "motion", "fusion")},
+    **{name: f"depth_pro_ros.ros.benchmarks.{name}" for name in ("conversions", "node", "transport")},
+}
+TARGETS = ("network", *PROGRAMS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=("all", *TARGETS),
         default="all",
-        help="the network against transformers, or a part of the ROS side; default: %(default)s, with a small network",
+        help="the network against transformers, or another part; default: %(default)s, with a small network",
     )
     parser.add_argument(
         "--preset", choices=network.PRESETS, help="default: depth_pro (minutes a run), with `all` tiny (seconds)"
@@ -54,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds that one pass may take, after which its time counts as more than that; default: %(default)s",
     )
     parser.add_argument("--no-memory", action="store_true", help="leave the memory of each contender out")
-    parser.add_argument("--quick", action="store_true", help="a shorter run of the ROS side")
+    parser.add_argument("--quick", action="store_true", help="a shorter run of all but the network")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -65,9 +69,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_one(what: str, args: argparse.Namespace) -> int:
-    if what in ROS_BENCHMARKS:
+    if what in PROGRAMS:
         flags = [flag for flag, wanted in (("--json", args.json), ("--quick", args.quick)) if wanted]
-        return subprocess.call([sys.executable, "-m", f"depth_pro_ros.ros.benchmarks.{what}", *flags])
+        return subprocess.call([sys.executable, "-m", PROGRAMS[what], *flags])
     report = measure_network(args)
     print(json.dumps(report, indent=2) if args.json else table(report), flush=True)
     return 0

@@ -27,6 +27,22 @@ from depth_pro_ros.outputs import files
 SOURCES = ("scene", "folder", "video", "bag", "device")
 RATES_HZ = {"scene": 10.0, "folder": 10.0}  # other sources have a pace of their own: 0
 POLL_S = 0.05
+BASELINE_M = 0.12
+# What measures the scale: the node, and how its topics meet the camera's and depth_node's.
+FUSION = {
+    "stereo": (
+        "stereo_node",
+        {
+            "__ns": "/stereo",
+            "left/image": "/image",
+            "left/camera_info": "/camera_info",
+            "right/image": "/right/image",
+            "right/camera_info": "/right/camera_info",
+            "disparity": "/cues/disparity",
+        },
+    ),
+    "odometry": ("landmark_node", {"landmarks": "cues/landmarks"}),
+}
 SETTLE_S = 6.0  # depth_node reports once a second
 HOPELESS = 10  # frames lost, and none out: it will not become better
 
@@ -45,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=_count, default=30, metavar="N", help="depth images; default: %(default)s")
     parser.add_argument(
         "--rate", type=_positive, metavar="HZ", help="of the camera; default: 10 for scene and folder, else its own"
+    )
+    parser.add_argument(
+        "--fusion", default="none", choices=("none", *FUSION), help="tie the scale to stereo, or to the camera's motion"
     )
     parser.add_argument("--weights", default="tiny", metavar="NAME|PATH", help="default: %(default)s, the embedded one")
     parser.add_argument("--device", default="auto", choices=("auto", "cuda", "cpu", "mps"), help="runs the network")
@@ -78,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
     the log of the node at fault. What did come is written in either case; without any, earlier results stay.
     """
     source, path = choose_source(args.source, args.path)
+    if args.fusion == "stereo" and source != "scene":
+        raise SourceError(f"--fusion stereo needs a stereo camera, and the source {source} has one image: use a scene")
     out = files.make_folder(args.output)
     logs = files.make_folder(out / "logs")
     failure = None
@@ -121,7 +142,11 @@ def choose_source(source: str, path: str | None) -> tuple[str, str | None]:
 
 def start(nodes: Nodes, args: argparse.Namespace, source: str, path: str | None, folder: Path) -> None:
     """Start recorder, depth_node and camera_node; the camera plays from when depth_node is active, over and over."""
-    nodes.start("recorder", {"folder": str(folder)})
+    fused = args.fusion in FUSION
+    nodes.start("recorder", {"folder": str(folder), "unfused": fused})
+    if fused:
+        name, remaps = FUSION[args.fusion]
+        nodes.start(name, {}, remaps)
     stride = 1 if source == "scene" else 2  # every pixel of a photo would be a cloud of more than 100 MB
     nodes.start("depth_node", {"weights": args.weights, "device": args.device, "cloud.stride": stride})
     camera = {
@@ -133,6 +158,7 @@ def start(nodes: Nodes, args: argparse.Namespace, source: str, path: str | None,
         "wait_for_subscribers": True,
         "subscriber_timeout": min(args.timeout, 3600.0),
         "start_delay": 0.5,  # for the recorder, which subscribes after depth_node
+        "baseline": BASELINE_M if args.fusion == "stereo" else 0.0,
     }
     nodes.start("camera_node", camera)
 

@@ -29,10 +29,10 @@ class DemoError(DepthProError):
         self.node = node
 
 
-def command(name: str, parameters: Mapping[str, Any]) -> list[str]:
+def command(name: str, parameters: Mapping[str, Any], remaps: Mapping[str, str]) -> list[str]:
     """Return the command line that becomes the node `name`; JSON is YAML, as ROS reads a parameter's value."""
-    values = [f"{parameter}:={json.dumps(value)}" for parameter, value in parameters.items()]
-    options = [word for value in values for word in ("-p", value)]
+    options = [word for key, value in parameters.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
+    options += [word for topic, other in remaps.items() for word in ("-r", f"{topic}:={other}")]
     return [sys.executable, "-m", "depth_pro_ros.ros.child", name, "--ros-args", *options]
 
 
@@ -50,12 +50,12 @@ class Nodes:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def start(self, name: str, parameters: Mapping[str, Any]) -> None:
+    def start(self, name: str, parameters: Mapping[str, Any], remaps: Mapping[str, str] | None = None) -> None:
         """Start the node `name` of this package; it speaks to this machine only."""
         try:
             with open(self.log(name), "wb") as log:
                 self._children[name] = subprocess.Popen(
-                    command(name, parameters),
+                    command(name, parameters, remaps or {}),
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

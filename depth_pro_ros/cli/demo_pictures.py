@@ -22,7 +22,11 @@ def depth_picture(frame: Frame, trained: bool) -> np.ndarray:
     reference = frame.depth_m if frame.truth_m is None else frame.truth_m
     span = pictures.depth_range(reference) or (1.0, 10.0)
     mark = "" if trained else UNTRAINED_MARK
-    images = [("photo", frame.photo), (f"{mark}depth", _coloured(frame.depth_m, span))]
+    images = [("photo", frame.photo)]
+    if frame.unfused_m is not None:
+        images.append((f"{mark}depth before fusion", _coloured(frame.unfused_m, span)))
+        mark = "fused "
+    images.append((f"{mark}depth", _coloured(frame.depth_m, span)))
     if frame.truth_m is not None:
         error = abs_rel(frame.depth_m, frame.truth_m)
         images += [

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-STAGES = ("decode", "rectify", "preprocess", "network", "metric", "publish")
+STAGES = ("decode", "rectify", "preprocess", "network", "metric", "fuse", "messages", "publish")
 UNTRAINED = "THE WEIGHTS ARE UNTRAINED: THE DEPTH IS NOISE THAT ONLY SHOWS THAT EVERYTHING RUNS"
 COUNTS = {"frames_in": "received", "frames_out": "published", "dropped": "dropped"}
 
@@ -29,6 +29,7 @@ class Frame:
     age_ms: float
     arrived_s: float
     truth_m: np.ndarray | None = None
+    unfused_m: np.ndarray | None = None
 
     @classmethod
     def read(cls, path: Path) -> Frame:
@@ -45,6 +46,8 @@ class Tally:
     arrived_s: list[float] = field(default_factory=list)
     abs_rel: list[float] = field(default_factory=list)
     delta1: list[float] = field(default_factory=list)
+    abs_rel_fused: list[float] = field(default_factory=list)
+    delta1_fused: list[float] = field(default_factory=list)
     focal_error_percent: list[float] = field(default_factory=list)
     last: Frame | None = None
 
@@ -55,10 +58,18 @@ class Tally:
         if frame.calibrated:
             self.focal_error_percent.append(100.0 * abs(frame.believed_focal_px / frame.focal_px - 1.0))
         if frame.truth_m is not None and np.isfinite(frame.truth_m).any():
-            self.delta1.append(delta1(frame.depth_m, frame.truth_m))
-            self.abs_rel += [error] if math.isfinite(error := abs_rel(frame.depth_m, frame.truth_m)) else []
+            plain = frame.depth_m if frame.unfused_m is None else frame.unfused_m
+            self._compare(plain, frame.truth_m, self.abs_rel, self.delta1)
+            if frame.unfused_m is not None:
+                self._compare(frame.depth_m, frame.truth_m, self.abs_rel_fused, self.delta1_fused)
         if self.last is None or self.last.truth_m is None or frame.truth_m is not None:
             self.last = frame
+
+    @staticmethod
+    def _compare(depth_m: np.ndarray, truth_m: np.ndarray, errors: list[float], shares: list[float]) -> None:
+        shares.append(delta1(depth_m, truth_m))
+        if math.isfinite(error := abs_rel(depth_m, truth_m)):
+            errors.append(error)
 
     @property
     def count(self) -> int:
@@ -116,7 +127,9 @@ def make_report(tally: Tally, status: Mapping[str, str], source: str, path: str 
         "focal_px": tally.last.focal_px,
         "focal_from": "camera_info" if tally.last.calibrated else "network",
     }
-    for name in ("abs_rel", "delta1", "focal_error_percent"):
+    if tally.abs_rel_fused:
+        report |= {name: status.get(name, "") for name in ("scale_state", "scale_reason")}
+    for name in ("abs_rel", "delta1", "abs_rel_fused", "delta1_fused", "focal_error_percent"):
         if values := getattr(tally, name):
             report[name] = float(np.median(values))
     return report
@@ -143,6 +156,7 @@ def table(report: Mapping[str, Any]) -> str:
         ("age", _milliseconds(report["age_ms"]), "from the image's stamp to the depth's arrival"),
         ("focal", f"{report['focal_px']:.1f} px", f"from {_ORIGINS[report['focal_from']]}"),
         *_error_rows(report),
+        *([("scale", report["scale_state"], report["scale_reason"])] if "scale_state" in report else []),
     ]
     lines = [f"{name:<13}{_fitted(value)}{'   ' + note if note else ''}" for name, value, note in rows]
     return "\n".join([*lines, *([] if report["trained"] else [UNTRAINED])])
@@ -164,7 +178,9 @@ def _error_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return the rows of what was compared with the truth."""
     meanings = {
         "abs_rel": ("abs_rel", "{:.3f}", "mean |depth - truth| / truth; median over the frames"),
+        "abs_rel_fused": ("  fused", "{:.3f}", "the same after the cues"),
         "delta1": ("delta1", "{:.3f}", "share of the truth met within a factor of 1.25"),
+        "delta1_fused": ("  fused", "{:.3f}", "the same after the cues"),
         "focal_error_percent": ("focal error", "{:.1f} %", "of the network's own estimate against camera_info"),
     }
     return [(name, form.format(report[key]), note) for key, (name, form, note) in meanings.items() if key in report]

@@ -20,6 +20,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 COMMANDS = {
     "predict": ("depth_pro_ros.cli.predict", "photos in; depth, cloud and picture out"),
+    "stereo": ("depth_pro_ros.cli.stereo", "a stereo pair in; metric depth, cloud and picture out"),
+    "sfm": ("depth_pro_ros.cli.sfm", "images of a moving camera in; landmarks and its path out"),
+    "fuse": ("depth_pro_ros.cli.fuse", "a photo and a metric cue in; depth at the cue's scale and its sigma out"),
     "benchmark": ("depth_pro_ros.cli.benchmark", "how fast this machine is, stage by stage"),
     "demo": ("depth_pro_ros.cli.demo", "the ROS 2 nodes on a camera, with figures, a picture and a cloud"),
 }

@@ -54,8 +54,10 @@ def make_folder(path: Path | str) -> Path:
 
 
 def write_npz(path: Path | str, depth: DepthMap) -> None:
-    """Write everything of a DepthMap for NumPy: `depth_m` (H, W) float32 with NaN and +Inf as they are,
-    `intrinsics` K (3, 3) float64 of that grid, `focal_px`, and `focal_estimated_px` where it was asked.
+    """Write everything of a DepthMap for NumPy.
+
+    `depth_m` (H, W) float32 with NaN and +Inf as they are, `intrinsics` K (3, 3) float64 of that grid,
+    `focal_px`, and `focal_estimated_px` where it was asked.
     """
     values = {
         "depth_m": np.asarray(depth.depth_m, np.float32),
