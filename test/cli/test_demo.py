@@ -1,6 +1,7 @@
 """The demo: its figures by hand-computed numbers, its children, and the command as its user runs it."""
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
@@ -194,7 +195,11 @@ STUBBORN = "import signal, time; [signal.signal(s, signal.SIG_IGN) for s in (2, 
 @pytest.fixture
 def nodes(tmp_path, monkeypatch):
     """Return Nodes whose nodes are Python programs, given in place of the node's name."""
-    monkeypatch.setattr(demo_nodes, "command", lambda name, parameters: [sys.executable, "-c", parameters["program"]])
+
+    def command(name, parameters, remaps):
+        return [sys.executable, "-c", parameters["program"]]
+
+    monkeypatch.setattr(demo_nodes, "command", command)
     monkeypatch.setattr(demo_nodes, "ENDINGS", ((2, 0.3), (15, 0.3), (9, 5.0)))
     with demo_nodes.Nodes(tmp_path, tmp_path) as nodes:
         yield nodes
@@ -299,3 +304,25 @@ def test_interrupt_ends_the_nodes(tmp_path, ros_env, by, status):
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_remappings_reach_the_node():
+    words = demo_nodes.command("stereo_node", {"block": 5}, {"disparity": "/cues/disparity"})
+    assert words[-6:] == ["stereo_node", "--ros-args", "-p", "block:=5", "-r", "disparity:=/cues/disparity"]
+
+
+def test_stereo_fusion_needs_a_stereo_camera(tmp_path):
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    args = parser.parse_args(["--source", "folder", "--path", str(tmp_path), "--fusion", "stereo"])
+    with pytest.raises(SourceError, match="one image"):
+        demo.run(args)
+
+
+def test_figures_before_and_after_fusion():
+    fused = dataclasses.replace(frame(depth=2.2, truth=2.0), unfused_m=np.full((3, 4), 4.0, np.float32))
+    tally = tally_of(fused)
+    assert tally.abs_rel == [pytest.approx(1.0)] and tally.abs_rel_fused == [pytest.approx(0.1)]
+    assert tally.delta1 == [0.0] and tally.delta1_fused == [1.0]
+    plain = tally_of(frame(depth=2.2, truth=2.0))
+    assert plain.abs_rel == [pytest.approx(0.1)] and plain.abs_rel_fused == []
