@@ -16,6 +16,7 @@ from rclpy.serialization import deserialize_message
 from ros.listener import message_type
 
 START_S = 40.0
+GRACE_S = 20.0
 
 
 class Process:
@@ -69,8 +70,13 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End the process kindly: one that is killed leaves its 64 MB of shared memory behind."""
         if self.running:
-            self._child.kill()
+            self._child.terminate()
+            try:
+                self._child.wait(GRACE_S)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
         self._child.wait()
         self._reader.join()
         self._child.stdout.close()
