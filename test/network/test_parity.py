@@ -76,7 +76,11 @@ def test_images_of_a_batch_do_not_mix():
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_full_size_equals_transformers(tmp_path):
-    """The published sizes once; takes about ten minutes and 12 GB on two cores."""
+    """The published sizes once; takes about ten minutes and 12 GB on two cores.
+
+    Looser than at small sizes: over 24 blocks of 1024 channels sums in another order (patches five at a time, fused
+    qkv) were seen to differ by 1.8e-5 of the map's standard deviation.
+    """
     config = PRESETS["depth_pro"]
     network = build(config)
     image = torch.rand(1, 3, 1536, 1536, generator=torch.Generator().manual_seed(1)) * 2 - 1
@@ -88,5 +92,5 @@ def test_full_size_equals_transformers(tmp_path):
     with torch.inference_mode():
         model = transformers.DepthProForDepthEstimation.from_pretrained(tmp_path, attn_implementation="sdpa").eval()
         theirs = model(image)
-    assert (canonical[:, 0] - theirs.predicted_depth).abs().max() <= 1e-5 * canonical.std()
+    assert (canonical[:, 0] - theirs.predicted_depth).abs().max() <= 5e-5 * canonical.std()
     torch.testing.assert_close(fov_deg, theirs.field_of_view, rtol=1e-5, atol=1e-3)
