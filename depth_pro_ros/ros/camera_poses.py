@@ -15,14 +15,10 @@ from sensor_msgs.msg import Image
 from depth_pro_ros.errors import ConfigurationError, TrackingError
 from depth_pro_ros.geometry import motion
 from depth_pro_ros.ros.odometry_messages import pose_from_message
+from depth_pro_ros.ros.stamps import nanoseconds
 
 KEPT_POSES = 1000
 RESTART_NS = 1_000_000_000  # a stamp this far back is a bag that starts again
-
-
-def stamp_ns(message: object) -> int:
-    """Return the stamp of a message with a header, in nanoseconds."""
-    return Time.from_msg(message.header.stamp).nanoseconds
 
 
 class CameraPoses(Protocol):
@@ -47,7 +43,7 @@ class OdometryPoses:
 
     def add(self, message: Odometry) -> None:
         """Take a pose; raises CalibrationError for an orientation that is none."""
-        stamp, T_world_base = stamp_ns(message), pose_from_message(message.pose.pose)
+        stamp, T_world_base = nanoseconds(message.header), pose_from_message(message.pose.pose)
         if self._poses and stamp < self._poses[-1][0] - RESTART_NS:
             self._poses.clear()
         if not self._poses or stamp > self._poses[-1][0]:
@@ -57,7 +53,7 @@ class OdometryPoses:
 
     def find(self, image: Image) -> np.ndarray | None:
         """Return the pose at the image's stamp; None while the odometry has not got there."""
-        stamp = stamp_ns(image)
+        stamp = nanoseconds(image.header)
         if not self._poses or stamp > self._poses[-1][0]:
             return None
         later = next(index for index, (time, _) in enumerate(self._poses) if time >= stamp)

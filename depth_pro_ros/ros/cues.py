@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
@@ -19,6 +18,7 @@ from depth_pro_ros.records import Intrinsics, MetricSamples
 from depth_pro_ros.ros.disparity_messages import decode_disparity
 from depth_pro_ros.ros.images import decode_depth
 from depth_pro_ros.ros.parameters import Value
+from depth_pro_ros.ros.stamps import nanoseconds
 from depth_pro_ros.ros.standins import point_cloud2
 
 KEPT = 4  # of each topic, beside those of the frame in hand: a disparity image of a large camera has 8 MB
@@ -108,8 +108,3 @@ def check_frame(msg: Any, header: Header) -> None:
         raise CalibrationError(
             f"a cue is in the frame '{theirs}', but the image in '{ours}': give cues in the camera's optical frame"
         )
-
-
-def nanoseconds(header: Header) -> int:
-    """Return a header's stamp."""
-    return Time.from_msg(header.stamp).nanoseconds

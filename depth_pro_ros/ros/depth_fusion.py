@@ -13,9 +13,10 @@ from std_msgs.msg import Header
 from depth_pro_ros.errors import DepthProError
 from depth_pro_ros.fusion import Fuser, FusionSettings, ScaleEstimate
 from depth_pro_ros.records import DepthMap, MetricSamples
-from depth_pro_ros.ros.cues import CUES, CueBuffer, check_frame, nanoseconds
+from depth_pro_ros.ros.cues import CUES, CueBuffer, check_frame
 from depth_pro_ros.ros.depth_pipeline import DepthFrame
 from depth_pro_ros.ros.parameters import Value
+from depth_pro_ros.ros.stamps import nanoseconds
 
 
 class DepthFusion:

@@ -17,13 +17,13 @@ from depth_pro_ros.errors import ConfigurationError, TrackingError
 from depth_pro_ros.matching.odometry import OdometrySettings, VisualOdometry
 from depth_pro_ros.records import Intrinsics
 from depth_pro_ros.ros.calibrated_images import CalibratedImages
-from depth_pro_ros.ros.camera_poses import stamp_ns
 from depth_pro_ros.ros.frame_node import FrameNode
 from depth_pro_ros.ros.lifecycle import run
 from depth_pro_ros.ros.odometry_messages import mounting, odometry_message
 from depth_pro_ros.ros.odometry_parameters import ODOMETRY_PARAMETERS
 from depth_pro_ros.ros.parameters import Value
 from depth_pro_ros.ros.stamp_pairing import StampPairer
+from depth_pro_ros.ros.stamps import nanoseconds
 from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
 ODOMETRY = "odometry"
@@ -85,10 +85,10 @@ class OdometryNode(FrameNode):
 
     def _on_image(self, image: Image) -> None:
         self.health.count("received")
-        self._take(self._pairer.add_left(stamp_ns(image), image))
+        self._take(self._pairer.add_left(nanoseconds(image.header), image))
 
     def _on_depth(self, depth: Image) -> None:
-        self._take(self._pairer.add_right(stamp_ns(depth), depth))
+        self._take(self._pairer.add_right(nanoseconds(depth.header), depth))
 
     def _take(self, pair: tuple[Image, Image] | None) -> None:
         now = time.monotonic()

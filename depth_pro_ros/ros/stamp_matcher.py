@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from depth_pro_ros.ros.stamps import nanoseconds
+
 KEPT_BYTES = 512 << 20
 KEPT_OUTPUTS = 8
 
@@ -22,7 +24,7 @@ class Arrival:
     @property
     def stamp_ns(self) -> int:
         """Return the message's stamp in nanoseconds."""
-        return self.message.header.stamp.sec * 10**9 + self.message.header.stamp.nanosec
+        return nanoseconds(self.message.header)
 
     @property
     def size(self) -> int:

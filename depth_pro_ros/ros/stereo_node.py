@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 from stereo_msgs.msg import DisparityImage
 
@@ -17,6 +16,7 @@ from depth_pro_ros.ros.images import encode_depth
 from depth_pro_ros.ros.lifecycle import run
 from depth_pro_ros.ros.parameters import Value
 from depth_pro_ros.ros.stamp_pairing import StampPairer
+from depth_pro_ros.ros.stamps import nanoseconds
 from depth_pro_ros.ros.stereo_parameters import STEREO_PARAMETERS
 from depth_pro_ros.ros.stereo_pipeline import StereoFrame, StereoPair, StereoPipeline
 from depth_pro_ros.ros.transport import raise_malloc_thresholds
@@ -60,10 +60,10 @@ class StereoNode(FrameNode):
 
     def _on_left(self, image: Image) -> None:
         self.health.count("received")
-        self._take(self._pairer.add_left(_stamp_ns(image), image))
+        self._take(self._pairer.add_left(nanoseconds(image.header), image))
 
     def _on_right(self, image: Image) -> None:
-        self._take(self._pairer.add_right(_stamp_ns(image), image))
+        self._take(self._pairer.add_right(nanoseconds(image.header), image))
 
     def _take(self, pair: tuple[Image, Image] | None) -> None:
         now = time.monotonic()
@@ -106,10 +106,6 @@ class StereoNode(FrameNode):
             DISPARITY: lambda: encode_disparity(frame.disparity, frame.rig, header, frame.window),
         }
         return header, {topic: make() for topic, make in makers.items() if topic in wanted}, frame.stages_ms
-
-
-def _stamp_ns(image: Image) -> int:
-    return Time.from_msg(image.header.stamp).nanoseconds
 
 
 def main(args: Sequence[str] | None = None) -> int:
