@@ -90,7 +90,7 @@ def measure_network(args: argparse.Namespace) -> dict[str, Any]:
     report.update(threads=args.threads, ratios={}, precisions={})
     with tempfile.TemporaryDirectory() as folder:
         say(f"writing random weights of '{args.preset}'")
-        config = network.PRESETS[args.preset]
+        config = network.PRESETS[args.preset].published()
         network.save(network.build(config), Path(folder), "transformers")
         for precision in args.precision:
             common = {"path": folder, "precision": precision, "side": config.image_size, "threads": args.threads}

@@ -80,6 +80,10 @@ def save(
     metadata; "apple": the official .pt naming; "transformers": a folder with config.json.
     """
     path = Path(path)
+    if layout in ("apple", "transformers") and network.config != network.config.published():
+        raise CheckpointError(
+            f"layout '{layout}' has no place for the '{network.config.stem}' stem: save these weights as native"
+        )
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     if layout == "native":
         metadata = {

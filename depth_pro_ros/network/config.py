@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from depth_pro_ros.errors import ConfigurationError
+
+STEMS = ("linear", "conv")
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """Sizes of the network; the graph is always Depth Pro's (Bochkovskii et al., arXiv:2410.02073, section 3.1).
 
-    The image of side 4 * `patch_size` is cut into 25 patches at full, 9 at half and 1 at quarter
-    resolution; each becomes `grid` x `grid` tokens of `embed_dim`.
+    Only the stem may differ. The image of side 4 * `patch_size` is cut into 25 patches at full, 9 at half and 1 at
+    quarter resolution; each becomes `grid` x `grid` tokens of `embed_dim`.
     """
 
     patch_size: int  # side of a patch in pixels: the ViT's input
@@ -24,6 +26,7 @@ class NetworkConfig:
     feature_dims: tuple[int, int, int]  # channels of the full, half and quarter resolution features
     decoder_dim: int
     head_dim: int = 32
+    stem: str = "linear"  # from pixels to tokens: "linear" as published, "conv" learns faster from few images
 
     def __post_init__(self) -> None:
         """Refuse sizes for which the graph's patches would not merge exactly."""
@@ -36,6 +39,13 @@ class NetworkConfig:
             raise ConfigurationError(f"embed_dim {self.embed_dim} must be divisible by heads {self.heads}")
         if not 0 <= self.hooks[0] <= self.hooks[1] < self.blocks:
             raise ConfigurationError(f"hooks {self.hooks} must be ascending block numbers below {self.blocks}")
+        if self.stem not in STEMS:
+            raise ConfigurationError(f"stem '{self.stem}' is not one of {', '.join(STEMS)}")
+        if self.stem == "conv" and (self.token_size.bit_count() != 1 or self.token_size == 1 or self.embed_dim % 8):
+            raise ConfigurationError(
+                f"the convolutional stem halves a token {self.token_size} pixels wide down to 1 and doubles its "
+                f"channels up to embed_dim {self.embed_dim}: it takes a power of two and a multiple of 8"
+            )
         if self.decoder_dim % 8:
             raise ConfigurationError(f"decoder_dim {self.decoder_dim} must be divisible by 8 (the field-of-view head)")
 
@@ -54,6 +64,10 @@ class NetworkConfig:
         """Return the side of the canonical inverse depth in pixels; the input's when token_size is 16."""
         return 64 * self.grid
 
+    def published(self) -> NetworkConfig:
+        """Return these sizes with nothing but the published graph, as other implementations build it."""
+        return replace(self, stem="linear")
+
     def as_dict(self) -> dict[str, object]:
         """Return plain data for a checkpoint's metadata."""
         return asdict(self)
@@ -71,8 +85,8 @@ class NetworkConfig:
 PRESETS: dict[str, NetworkConfig] = {
     # The published network: ViT-L three times, 952 M parameters.
     "depth_pro": NetworkConfig(384, 16, 1024, 24, 16, (5, 11), (512, 1024, 1024), 256),
-    # The embedded default: the same graph, small enough for a CPU and for the repository.
-    "tiny": NetworkConfig(128, 16, 192, 6, 3, (1, 3), (64, 96, 96), 32),
+    # The embedded default: the same graph behind a convolutional stem, small enough for a CPU and for the repository.
+    "tiny": NetworkConfig(128, 16, 192, 6, 3, (1, 3), (64, 96, 96), 32, stem="conv"),
     # For unit tests: milliseconds on one core.
     "micro": NetworkConfig(128, 16, 64, 4, 1, (0, 1), (16, 32, 32), 16),
 }

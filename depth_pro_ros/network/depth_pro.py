@@ -10,6 +10,7 @@ from depth_pro_ros.network.config import NetworkConfig
 from depth_pro_ros.network.decoder import Decoder, Head
 from depth_pro_ros.network.encoder import Encoder
 from depth_pro_ros.network.fov import EXACT, FovBranch
+from depth_pro_ros.network.layers import shrink
 from depth_pro_ros.network.vit import VisionTransformer
 
 
@@ -31,34 +32,42 @@ class DepthPro(nn.Module):
         self.head = Head(config)
         self.fov = FovBranch(config)
 
-    def forward(self, image: Tensor, fov: bool = True) -> tuple[Tensor, Tensor | None]:
+    def forward(self, image: Tensor, fov: bool = True, raw: bool = False) -> tuple[Tensor, Tensor | None]:
         """(B, 3, S, S) in [-1, 1] → canonical inverse depth (B, 1, S, S) float32, degrees (B,) float32.
 
         Metric depth is D = f_px / (w * C) for an image w pixels wide. Without `fov` the field of view is
-        None and its branch is not computed.
+        None and its branch is not computed; `raw` leaves out the last ReLU, as training wants it.
         """
         side = self.config.image_size
         if image.ndim != 4 or image.shape[1:] != (3, side, side):
             raise ConfigurationError(f"the network got {tuple(image.shape)}; this preset takes (B, 3, {side}, {side})")
         image = image.to(self.compute_dtype)
         maps = self.encoder(image, self.patch_batch * len(image))
-        fusions, coarsest = self.decoder.fusions, Encoder.LEVELS - 1
-        features = self.decoder.convs[coarsest](self.encoder.level(coarsest, maps))
-        fov_deg = self.fov(image, features) if fov else None
-        features = fusions[coarsest].resnet2(features)
-        for level in reversed(range(1, coarsest)):
-            lateral = self.decoder.convs[level](self.encoder.level(level, maps))
-            features = fusions[level].add(fusions[level + 1].up(features), lateral)
-            features = fusions[level].resnet2(features)
-        return self._finest_in_strips(features, maps[0]).float(), fov_deg
+        lateral = self.lateral(maps)
+        fov_deg = self.fov(shrink(image, 0.25), lateral) if fov else None
+        return self._finest_in_strips(self.fuse(lateral, maps, 1), maps[0], raw).float(), fov_deg
 
-    def _finest(self, features: Tensor, latent: Tensor) -> Tensor:
+    def lateral(self, maps: list[Tensor]) -> Tensor:
+        """The encoder's maps of tokens → the decoder's coarsest lateral features (B, C, 2g, 2g)."""
+        coarsest = Encoder.LEVELS - 1
+        return self.decoder.convs[coarsest](self.encoder.level(coarsest, maps))
+
+    def fuse(self, lateral: Tensor, maps: list[Tensor], finest: int) -> Tensor:
+        """Refine the coarsest lateral features with the levels down to `finest`: (B, C, 32g / 2^finest, the same)."""
+        fusions = self.decoder.fusions
+        features = fusions[-1].resnet2(lateral)
+        for level in reversed(range(finest, Encoder.LEVELS - 1)):
+            lateral = self.decoder.convs[level](self.encoder.level(level, maps))
+            features = fusions[level].resnet2(fusions[level].add(fusions[level + 1].up(features), lateral))
+        return features
+
+    def _finest(self, features: Tensor, latent: Tensor, raw: bool) -> Tensor:
         """Level 1's features (B, C, 4h, 4w) and latent 0's tokens (B, C', h, w) → the output (B, 1, 16h, 16w)."""
         fusions = self.decoder.fusions
         x = fusions[0].add(fusions[1].up(features), self.encoder.level(0, [latent]))
-        return self.head(fusions[0].up(fusions[0].resnet2(x)))
+        return self.head(fusions[0].up(fusions[0].resnet2(x)), raw)
 
-    def _finest_in_strips(self, features: Tensor, latent: Tensor) -> Tensor:
+    def _finest_in_strips(self, features: Tensor, latent: Tensor, raw: bool) -> Tensor:
         """Do `_finest` for a few rows of tokens at a time, exactly.
 
         Its 3x3 convolutions reach 6 rows of its grid far, and a row of tokens is 8 of those: each strip is
@@ -69,7 +78,7 @@ class DepthPro(nn.Module):
         outputs = []
         for top in range(0, rows, height):
             low, end, high = max(top - 1, 0), min(top + height, rows), min(top + height + 1, rows)
-            output = self._finest(features[:, :, 4 * low : 4 * high], latent[:, :, low:high])
+            output = self._finest(features[:, :, 4 * low : 4 * high], latent[:, :, low:high], raw)
             outputs.append(output[:, :, 16 * (top - low) : 16 * (end - low)])
         return torch.cat(outputs, dim=2)
 
@@ -104,9 +113,10 @@ def _initialise(network: DepthPro) -> None:
     """Draw weights that keep the variance of what passes (std = fan_in^-1/2), biases 0.
 
     The last projection starts positive and small, so that the final ReLU of an untrained network is not
-    dead and depths are of the order of metres; and
-    the field of view at an ordinary lens.
+    dead and depths are of the order of metres; and the field of view at an ordinary lens. Layers that a ReLU
+    follows at once, as in the convolutional stem, make up for the half that it takes (He et al. 2015).
     """
+    rectified: list[nn.Module] = []
     for module in network.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             transposed = isinstance(module, nn.ConvTranspose2d)
@@ -117,5 +127,10 @@ def _initialise(network: DepthPro) -> None:
         elif isinstance(module, VisionTransformer):
             nn.init.normal_(module.pos_embed, std=0.02)
             nn.init.normal_(module.cls_token, std=0.02)
+            if isinstance(module.patch_embed.proj, nn.Sequential):
+                rectified.extend(module.patch_embed.proj[:-1])
+    for convolution in rectified:
+        if isinstance(convolution, nn.Conv2d):
+            convolution.weight.mul_(2**0.5)
     network.head[4].weight.abs_().mul_(0.1)
     network.fov.head[4].bias.fill_(60.0)

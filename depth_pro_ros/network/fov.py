@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from depth_pro_ros.network.config import NetworkConfig
-from depth_pro_ros.network.layers import Conv2d, Linear, conv3x3, shrink
+from depth_pro_ros.network.layers import Conv2d, Linear, conv3x3
 from depth_pro_ros.network.vit import VisionTransformer
 
 EXACT = ("fov.encoder.1.", "fov.downsample.", "fov.head.")  # beginnings of names of weights that stay in float32
@@ -33,10 +33,10 @@ class FovBranch(nn.Module):
             Conv2d(dim // 8, 1, kernel_size=final),
         )
 
-    def forward(self, image: Tensor, lowres: Tensor) -> Tensor:
-        """Image (B, 3, S, S) and coarsest lateral features (B, C, 2g, 2g) → degrees (B,) float32."""
-        tokens, _ = self.encoder[0](shrink(image, 0.25))
-        with torch.autocast(image.device.type, enabled=False):
+    def forward(self, quarter: Tensor, lowres: Tensor) -> Tensor:
+        """Image (B, 3, P, P) and coarsest lateral features (B, C, 2g, 2g) → degrees (B,) float32."""
+        tokens, _ = self.encoder[0](quarter)
+        with torch.autocast(quarter.device.type, enabled=False):
             features = self.downsample(lowres.detach().float())  # (B, C / 2, g, g)
             own = self.encoder[1](tokens.float()).transpose(1, 2).reshape(features.shape)
             return self.head(own + features).flatten()

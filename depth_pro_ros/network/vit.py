@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depth_pro_ros.network.config import NetworkConfig
-from depth_pro_ros.network.layers import Conv2d, LayerNorm, Linear
+from depth_pro_ros.network.layers import Conv2d, LayerNorm, Linear, conv1x1, conv3x3
 
 NORM_EPS = 1e-6
 
 
 class PatchEmbed(nn.Module):
-    """Pixels to tokens: one linear map for each token-sized square."""
+    """Pixels to tokens: as published one linear map for each token-sized square, or a stem of convolutions."""
 
-    def __init__(self, token_size: int, dim: int):
+    def __init__(self, config: NetworkConfig):
         super().__init__()
-        self.proj = Conv2d(3, dim, kernel_size=token_size, stride=token_size)
+        size, dim = config.token_size, config.embed_dim
+        self.proj = conv_stem(size, dim) if config.stem == "conv" else Conv2d(3, dim, kernel_size=size, stride=size)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, P, P) → (N, grid², C)."""
         return self.proj(image).flatten(2).transpose(1, 2)
+
+
+def conv_stem(token_size: int, dim: int) -> nn.Sequential:
+    """Return convolutions that halve the image until a token is one pixel (Xiao et al., arXiv:2106.14881).
+
+    Channels double from dim / 8; the last layer projects. No normalisation, so that patches stay independent.
+    """
+    halvings = token_size.bit_length() - 1
+    widths = [3, *(max(dim // 8, dim >> (halvings - number)) for number in range(halvings))]
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [conv3x3(before, after, stride=2), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, conv1x1(widths[-1], dim, bias=True))
 
 
 class Attention(nn.Module):
@@ -91,7 +107,7 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         dim = config.embed_dim
-        self.patch_embed = PatchEmbed(config.token_size, dim)
+        self.patch_embed = PatchEmbed(config)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.grid**2, dim))
         self.blocks = nn.ModuleList(Block(dim, config.heads) for _ in range(config.blocks))

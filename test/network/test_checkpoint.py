@@ -226,3 +226,17 @@ def test_a_failed_save_leaves_the_old_file(network, tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="No space left.*untouched"):
         save(network, path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("layout", ["apple", "transformers"])
+def test_a_stem_that_a_layout_cannot_hold_is_refused(layout, tmp_path):
+    with pytest.raises(CheckpointError, match=f"'{layout}' has no place for the 'conv' stem.*native"):
+        save(build(PRESETS["tiny"]), tmp_path / "out", layout=layout)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_convolutional_stem_survives_the_native_layout(tmp_path):
+    network = build(PRESETS["tiny"], seed=4)
+    loaded = load(save(network, tmp_path / "stem.safetensors"))
+    assert loaded.config == PRESETS["tiny"]
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), network.parameters(), strict=True))

@@ -1,5 +1,7 @@
 """Parts of the graph against numbers worked out by hand, and the settings that must not change results."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -65,7 +67,7 @@ def test_field_of_view_is_not_quantised_by_half_precision():
     network = build(small).set_precision(torch.bfloat16, torch.bfloat16)
     with torch.inference_mode():
         lowres = torch.randn(8, 16, 16, 16, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
-        angles = network.fov(torch.zeros(8, 3, 512, 512, dtype=torch.bfloat16), lowres)
+        angles = network.fov(torch.zeros(8, 3, 128, 128, dtype=torch.bfloat16), lowres)
     assert angles.dtype is torch.float32
     assert not torch.equal(angles, angles.to(torch.bfloat16).float())
 
@@ -105,3 +107,25 @@ def test_impossible_sizes_are_refused(change, words):
 def test_wrong_input_size_is_refused():
     with pytest.raises(ConfigurationError, match=r"\(1, 3, 256, 256\).*512"):
         build(PRESETS["micro"])(torch.zeros(1, 3, 256, 256))
+
+
+def test_convolutional_stem_keeps_the_rest_of_the_graph():
+    plain = replace(PRESETS["micro"], stem="linear")
+    stemmed = replace(plain, stem="conv")
+    names = {config.stem: set(build(config).state_dict()) for config in (plain, stemmed)}
+    assert {name for name in names["conv"] ^ names["linear"] if ".patch_embed.proj." not in name} == set()
+    canonical, fov_deg = build(stemmed)(torch.zeros(1, 3, 512, 512))
+    assert canonical.shape == (1, 1, 512, 512) and fov_deg.shape == (1,)
+    assert stemmed.published() == plain
+
+
+def test_convolutional_stem_keeps_the_variance_of_what_passes():
+    tokens = build(PRESETS["tiny"]).encoder.patch_encoder.patch_embed(torch.randn(4, 3, 128, 128))
+    assert 0.3 < tokens.std() < 3
+
+
+def test_a_stem_that_cannot_be_is_refused():
+    with pytest.raises(ConfigurationError, match="'fancy' is not one of linear, conv"):
+        replace(PRESETS["micro"], stem="fancy")
+    with pytest.raises(ConfigurationError, match="token 12 pixels wide.*power of two"):
+        replace(PRESETS["micro"], patch_size=96, token_size=12, stem="conv")

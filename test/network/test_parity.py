@@ -11,7 +11,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 transformers = pytest.importorskip("transformers", reason="the parity tests need requirements/dev.txt")
 
 CONFIGS = {
-    "tiny 512/128/16": PRESETS["tiny"],
+    "tiny 512/128/16": PRESETS["tiny"].published(),
     "1024/256/16": NetworkConfig(256, 16, 64, 4, 2, (1, 2), (24, 40, 32), 16),
     "256/64/8": NetworkConfig(64, 8, 64, 3, 1, (0, 2), (16, 24, 40), 24, head_dim=32),
 }

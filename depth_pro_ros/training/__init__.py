@@ -1,0 +1,1 @@
+"""How Depth Pro is trained: losses, data, the curriculum of stages, and the loop."""
