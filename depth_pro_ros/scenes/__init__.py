@@ -1,5 +1,8 @@
-"""Procedural worlds, ray-cast in NumPy to images with exact depth and pose, for demos, tests and training."""
+"""Procedural worlds, ray-cast in torch to images with exact depth and pose, for demos, tests and training."""
 
+from depth_pro_ros.scenes.batch import SceneBatch, render
+from depth_pro_ros.scenes.kinds import KINDS
 from depth_pro_ros.scenes.room import Room
+from depth_pro_ros.scenes.world import View, World
 
-__all__ = ["Room"]
+__all__ = ["KINDS", "Room", "SceneBatch", "View", "World", "render"]

@@ -13,7 +13,7 @@ from ros.process import Listener, NodeProcess
 from depth_pro_ros.ros.camera_parameters import CAMERA_PARAMETERS
 from depth_pro_ros.ros.images import decode_compressed, decode_depth, decode_image
 from depth_pro_ros.ros.parameters import yaml_file
-from depth_pro_ros.scenes import Room
+from depth_pro_ros.scenes import World
 
 IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
 TOPICS = {"image": IMAGE, "camera_info": INFO}
@@ -120,7 +120,7 @@ def test_scene_is_published_with_its_truth(tmp_path, ros_env):
     assert info.k[0] == pytest.approx(40.0) and (info.k[2], info.k[5]) == (39.5, 29.5)
     depth_m = decode_depth(received["ground_truth/depth"][1])
     position = received["odometry"][1].pose.pose.position
-    expected = Room(3).flight(2, 20.0)[1].T_world_camera[:3, 3]
+    expected = World("aisle", 3).flight(2, 20.0)[1].T_world_camera[:3, 3]
     np.testing.assert_allclose([position.x, position.y, position.z], expected)
     assert depth_m.shape == (60, 80) and 0.2 < depth_m.min() < depth_m.max() < 20
 
