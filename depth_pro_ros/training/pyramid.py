@@ -8,6 +8,9 @@ behind a coarse level, with the head put there, it is a network for a smaller im
     half      2P       9 + 1      16g       = P
     full      4P       25 + 9 + 1 64g       = 4P, the whole network
 
+At the quarter level both encoders see the same image. Trained as one (`tied`), with the patch encoder's tokens in the
+place of the image encoder's, they learn twice as much in the same time; `untie` then gives them the same weights.
+
 Most of what there is to learn of metric depth is coarse, and a coarse image costs a fraction: the patch
 encoder, the image encoder, the coarse fusions and the head that it trains are the whole network's own. What is
 added by the next level starts by passing on what the level below gives (`initialise`), after the growing
@@ -68,22 +71,23 @@ def initialise(network: DepthPro) -> DepthPro:
     return network
 
 
-def _maps(network: DepthPro, image: Tensor, number: int) -> list[Tensor | None]:
+def _maps(network: DepthPro, image: Tensor, number: int, tied: bool = False) -> list[Tensor | None]:
     """Return the encoder's six maps of tokens; those that a part of the pyramid lacks are None."""
     encoder, patch, grid = network.encoder, network.config.patch_size, network.config.grid
     quarter = shrink(image, 0.5) if number else image
     patches = torch.cat((split(image, patch, MIDDLE), quarter)) if number else quarter
     tokens, _ = encoder.patch_encoder(patches)
-    whole, _ = encoder.image_encoder(quarter)
     middle, coarse = tokens.split([len(patches) - len(image), len(image)])
+    whole = coarse if tied else encoder.image_encoder(quarter)[0]
     half = merge(middle, MIDDLE, grid // 4) if number else None
     return [None, None, None, half, merge(coarse, 1, 0), merge(whole, 1, 0)]
 
 
-def forward(network: DepthPro, image: Tensor, level: str) -> Tensor:
+def forward(network: DepthPro, image: Tensor, level: str, tied: bool = False) -> Tensor:
     """Image (B, 3, s, s) in [-1, 1], s = `input_side` → canonical inverse depth (B, 1, o, o), o = `output_side`.
 
-    The last ReLU is left out: training wants a gradient below zero too.
+    The last ReLU is left out: training wants a gradient below zero too. `tied` lets the patch encoder stand for the
+    image encoder as well; the full level is always the whole network.
     """
     number = _number(level)
     side = input_side(network.config, level)
@@ -91,10 +95,15 @@ def forward(network: DepthPro, image: Tensor, level: str) -> Tensor:
         raise ConfigurationError(f"level '{level}' got {tuple(image.shape)}; it takes (B, 3, {side}, {side})")
     if level == LEVELS[-1]:
         return network(image, fov=False, raw=True)[0]
-    maps = _maps(network, image, number)
+    maps = _maps(network, image, number, tied)
     finest = Encoder.LEVELS - 1 - number
     features = network.fuse(network.lateral(maps), maps, finest)
     return network.head(network.decoder.fusions[finest].up(features), raw=True).float()
+
+
+def untie(network: DepthPro) -> None:
+    """Give the image encoder the weights of the patch encoder, which stood for it."""
+    network.encoder.image_encoder.load_state_dict(network.encoder.patch_encoder.state_dict())
 
 
 def fov(network: DepthPro, quarter: Tensor) -> Tensor:

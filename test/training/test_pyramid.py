@@ -102,3 +102,19 @@ def test_wrong_sizes_and_levels_are_named():
         pyramid.input_side(CONFIG, "eighth")
     with pytest.raises(ConfigurationError, match="5 wide.*shrunk to 2"):
         pyramid.shrink_target(torch.zeros(1, 1, 5, 5), torch.ones(1, 1, 5, 5, dtype=torch.bool), 2)
+
+
+@torch.inference_mode()
+def test_tied_encoders_are_one_that_both_become():
+    network = build(CONFIG, seed=2)
+    tied = pyramid.forward(network, images("quarter"), "quarter", tied=True)
+    assert not torch.equal(tied, pyramid.forward(network, images("quarter"), "quarter"))
+    pyramid.untie(network)
+    torch.testing.assert_close(pyramid.forward(network, images("quarter"), "quarter"), tied)
+
+
+def test_a_tied_image_encoder_waits():
+    network = build(CONFIG).train()
+    pyramid.forward(network, images("half", 1), "half", tied=True).sum().backward()
+    assert all(parameter.grad is None for parameter in network.encoder.image_encoder.parameters())
+    assert network.encoder.patch_encoder.pos_embed.grad.any()
