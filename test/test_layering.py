@@ -21,6 +21,7 @@ CORE = {
     "fusion": {"geometry"},
     "propagation": {"geometry"},
     "outputs": {"geometry"},
+    "messages": {"geometry"},
     "scenes": {"geometry"},
     "evaluation": {"geometry"},
     "training": {"network", "scenes", "evaluation"},

@@ -20,6 +20,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 COMMANDS = {
     "predict": ("depth_pro_ros.cli.predict", "photos in; depth, cloud and picture out"),
+    "bag": ("depth_pro_ros.cli.bag", "a ROS 2 bag in; the same bag with depth beside every image out, without ROS"),
     "stereo": ("depth_pro_ros.cli.stereo", "a stereo pair in; metric depth, cloud and picture out"),
     "sfm": ("depth_pro_ros.cli.sfm", "images of a moving camera in; landmarks and its path out"),
     "fuse": ("depth_pro_ros.cli.fuse", "a photo and a metric cue in; depth at the cue's scale and its sigma out"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import math
+import os
 import re
 import struct
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +21,10 @@ from depth_pro_ros.geometry import pinhole
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """What a folder is searched for; a file that is named itself may have any suffix that Pillow can read."""
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+HDR_SUFFIXES = (".exr", ".hdr", ".pfm", ".pic")
+"""Files of floating point, whose white nobody knows."""
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError, Image.DecompressionBombError)
 """What Pillow raises on files that are no images, damaged, cut short or too large."""
 
 _UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # EXIF FocalPlaneResolutionUnit: inch, cm, mm, um
@@ -34,25 +40,37 @@ class Photo:
     focal_tag: str | None
 
 
-def find(inputs: Iterable[Path | str]) -> list[Path]:
-    """Return the image files that `inputs` name, each once: files as given, folders' images in natural order.
+def find(inputs: Iterable[Path | str], suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+    """Return the files that `inputs` name, each once: files as given, folders' images in natural order.
 
-    Folders are not descended into. Raises SourceError for a path that does not exist and for a folder
-    without an image.
+    Folders are not descended into, and are searched for `suffixes`. A path that does not exist may be a pattern
+    (`*`, `?`, `[...]`, and `**` for folders at any depth). Raises SourceError for a path that does not exist, and for
+    a folder or pattern without an image.
     """
     found: dict[Path, Path] = {}
     for entry in map(Path, inputs):
         if entry.is_dir():
-            files = sorted((p for p in entry.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES), key=natural)
+            files = _with(suffixes, entry.iterdir())
             if not files:
-                raise SourceError(f"the folder {entry} holds no image: it is searched for {' '.join(SUFFIXES)}")
+                raise SourceError(f"the folder {entry} holds no image: it is searched for {' '.join(suffixes)}")
         elif entry.exists():
             files = [entry]
+        elif glob.has_magic(str(entry)):
+            matches = [Path(name) for name in glob.glob(str(entry.expanduser()), recursive=True)]
+            files = _with(suffixes, matches) if glob.has_magic(entry.suffix or "*") else _with(None, matches)
+            if not files:
+                raise SourceError(f"no image matches {entry}: correct the pattern, or give files or folders")
         else:
             raise SourceError(f"{entry} does not exist: give image files, or folders that hold some")
         for file in files:
             found.setdefault(file.resolve(), file)
     return list(found.values())
+
+
+def _with(suffixes: Sequence[str] | None, paths: Iterable[Path]) -> list[Path]:
+    """Return the files among `paths` in natural order, only those with one of the suffixes if any are given."""
+    files = [path for path in paths if path.is_file() and (suffixes is None or path.suffix.lower() in suffixes)]
+    return sorted(files, key=lambda path: (str(path.parent), natural(path)))
 
 
 def natural(path: Path) -> list[tuple[int, int | str]]:
@@ -64,17 +82,23 @@ def natural(path: Path) -> list[tuple[int, int | str]]:
 def read(path: Path | str) -> Photo:
     """Read a photo with EXIF's orientation applied and any colour model turned into RGB, 8 bits.
 
-    Transparency is laid over white, as most viewers do. Raises ImageError when the file is no image, is
+    Transparency is laid over white, as most viewers do. Raises ImageError when the file is no image, is empty,
     damaged or cut short, holds more pixels than Pillow's guard against decompression bombs lets pass
     (about 179 million), or is of floating point.
     """
     try:
-        with Image.open(path) as image:
-            focal = exif_focal(image.getexif(), *image.size)
-            rgb = to_rgb(ImageOps.exif_transpose(image))
+        if not os.stat(path).st_size:
+            raise ValueError("it is empty, with 0 bytes")
+        with warnings.catch_warnings():  # 100 megapixels are a large photo, and no attack yet
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                focal = exif_focal(image.getexif(), *image.size)
+                rgb = to_rgb(ImageOps.exif_transpose(image))
     except _UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{path} cannot be read as a photo ({reason}): convert it to JPEG or PNG") from error
+        bright = Path(path).suffix.lower() in HDR_SUFFIXES
+        advice = "map its tones to 8 bits (a JPEG or PNG) first" if bright else "convert it to JPEG or PNG"
+        raise ImageError(f"{path} cannot be read as a photo ({reason}): {advice}") from error
     return Photo(rgb, *(focal or (None, None)))
 
 

@@ -22,6 +22,7 @@ from depth_pro_ros.records import DepthMap
 
 PNG_MAX_M = 65.535
 """The farthest depth that a 16-bit PNG in millimetres can hold, in metres."""
+OPTICAL = "optical frame: x right, y down, z forward, metres"
 
 
 @contextmanager
@@ -92,6 +93,11 @@ def write_picture(path: Path | str, rgb: np.ndarray) -> None:
     _write_png(path, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
 
 
+def write_pixels(path: Path | str, pixels: np.ndarray) -> None:
+    """Write RGBA (H, W, 4) or grey (H, W) uint8 as PNG, as they are."""
+    _write_png(path, cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA) if pixels.ndim == 3 else pixels)
+
+
 def _write_png(path: Path | str, pixels: np.ndarray) -> None:
     """Write pixels, in OpenCV's channel order, as PNG."""
     done, encoded = cv2.imencode(".png", pixels)
@@ -101,11 +107,11 @@ def _write_png(path: Path | str, pixels: np.ndarray) -> None:
         file.write(encoded.data)
 
 
-def write_ply(path: Path | str, points: np.ndarray, rgb: np.ndarray | None = None) -> int:
+def write_ply(path: Path | str, points: np.ndarray, rgb: np.ndarray | None = None, frame: str = OPTICAL) -> int:
     """Write points (..., 3) in metres, with colours (..., 3) uint8 RGB if given, as a binary little-endian PLY.
 
     Only vertices whose three coordinates are finite are written; their number is returned. Coordinates
-    stay in the optical frame (x right, y down, z forward; REP 103), and a comment in the header says so.
+    stay in their frame, by default the optical one (REP 103), and a comment in the header says which.
     """
     xyz = np.asarray(points, np.float32).reshape(-1, 3)
     known = np.isfinite(xyz).all(axis=1)
@@ -124,7 +130,7 @@ def write_ply(path: Path | str, points: np.ndarray, rgb: np.ndarray | None = Non
         [
             "ply",
             "format binary_little_endian 1.0",
-            "comment optical frame: x right, y down, z forward, metres",
+            f"comment {frame}",
             f"element vertex {len(vertices)}",
             *properties,
             "end_header\n",

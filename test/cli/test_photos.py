@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
@@ -159,3 +160,64 @@ def test_nothing_to_read_is_a_source_error(tmp_path):
         photos.find([tmp_path])
     with pytest.raises(SourceError, match="does not exist"):
         photos.find([tmp_path / "missing.png"])
+
+
+def test_patterns_name_files_in_natural_order(tmp_path):
+    (tmp_path / "deep").mkdir()
+    for name in ("img10.png", "img2.png", "b.heif", "notes.txt", "deep/c.jpg"):
+        (tmp_path / name).write_bytes(b"")
+
+    def names(pattern):
+        return [str(p.relative_to(tmp_path)) for p in photos.find([tmp_path / pattern])]
+
+    assert names("*.png") == ["img2.png", "img10.png"]
+    assert names("*") == ["img2.png", "img10.png"]  # as a folder: only what is an image by its name
+    assert names("**/*") == ["img2.png", "img10.png", "deep/c.jpg"]
+    assert names("*.heif") == ["b.heif"] and names("img?.p*") == ["img2.png"]
+    with pytest.raises(SourceError, match=r"no image matches .*\*\.bmp"):
+        photos.find([tmp_path / "*.bmp"])
+
+
+def test_a_name_with_brackets_is_a_name_first(tmp_path):
+    for name in ("a[1].png", "a1.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert [p.name for p in photos.find([tmp_path / "a[1].png"])] == ["a[1].png"]
+
+
+def test_other_suffixes_are_searched_for_when_asked(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"")
+    assert [p.name for p in photos.find([tmp_path], (*photos.SUFFIXES, ".mp4"))] == ["a.mp4"]
+    with pytest.raises(SourceError, match="holds no image"):
+        photos.find([tmp_path])
+
+
+def test_an_empty_file_is_told_so(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"a\.jpg cannot be read as a photo \(it is empty, with 0 bytes\)"):
+        photos.read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("name", ["a.hdr", "a.exr", "a.pfm"])
+def test_hdr_images_are_told_what_to_do(tmp_path, name):
+    header = {"a.hdr": b"#?RADIANCE\n", "a.exr": b"\x76\x2f\x31\x01", "a.pfm": b"Pf\n1 1\n-1.0\n\0\0\x80\x3f"}[name]
+    (tmp_path / name).write_bytes(header)
+    with pytest.raises(ImageError, match=r"map its tones to 8 bits \(a JPEG or PNG\) first"):
+        photos.read(tmp_path / name)
+
+
+def test_16_bit_colour_keeps_its_high_byte(tmp_path):
+    rgb = np.array([[[0, 256, 65535], [32768, 511, 4096]]], np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), rgb[..., ::-1])
+    assert photos.read(tmp_path / "a.png").rgb.tolist() == [[[0, 1, 255], [128, 1, 16]]]
+
+
+def test_cmyk_of_a_jpeg_is_not_inverted(tmp_path):
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=95)  # red ink
+    assert photos.read(tmp_path / "a.jpg").rgb[8, 8] == pytest.approx((255, 0, 0), abs=6)
+
+
+def test_100_megapixels_are_read_without_a_warning(tmp_path, recwarn):
+    Image.new("L", (12500, 8000), 77).save(tmp_path / "a.png", compress_level=1)
+    rgb = photos.read(tmp_path / "a.png").rgb
+    assert rgb.shape == (8000, 12500, 3) and rgb[-1, -1].tolist() == [77] * 3
+    assert not recwarn.list

@@ -219,6 +219,60 @@ def test_output_that_cannot_be_written_stops(tmp_path):
         run(photo(tmp_path / "a.png"), "-o", tmp_path / "out")
 
 
+def test_only_what_is_asked_for_is_saved(tmp_path):
+    assert run(photo(tmp_path / "a.png"), "-o", tmp_path / "some", "--save", "npz,picture") == 0
+    assert sorted(p.name for p in (tmp_path / "some").iterdir()) == ["a.json", "a.npz", "a.png"]
+    assert json.loads((tmp_path / "some" / "a.json").read_text())["outputs"].keys() == {"npz", "picture", "json"}
+    assert run(tmp_path / "a.png", "-o", tmp_path / "none", "--save", "none") == 0
+    assert sorted(p.name for p in (tmp_path / "none").iterdir()) == ["a.json"]
+
+
+def test_batches_write_what_single_photos_do(tmp_path, capsys):
+    class Batching(FakePredictor):
+        batches = 0
+
+        def predict_batch(self, images, intrinsics, estimate_focal=None):
+            self.batches += 1
+            pairs = zip(images, intrinsics, strict=True)
+            return [self.predict(rgb, focal_px=c and c.fx, estimate_focal=estimate_focal) for rgb, c in pairs]
+
+    photo(tmp_path / "a.png"), photo(tmp_path / "b.png", (24, 50)), photo(tmp_path / "c.jpg", f35=36)
+    (tmp_path / "bad.png").write_text("no image")
+    one, many = FakePredictor(), Batching()
+    assert run(tmp_path, "-o", tmp_path / "one", predictor=one) == 1
+    assert run(tmp_path, "-o", tmp_path / "many", "--batch", "3", predictor=many) == 1
+    assert many.batches == 1  # of the first three files one is bad; the fourth is alone
+    assert many.focals[:2] == one.focals[:2] == [None, None] and many.focals[2] == pytest.approx(one.focals[2])
+    names = sorted(p.name for p in (tmp_path / "one").iterdir())
+    assert names == sorted(p.name for p in (tmp_path / "many").iterdir()) and len(names) == 15
+    for name in names:
+        if not name.endswith(".json"):
+            assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
+    assert capsys.readouterr().err.count("bad.png cannot be read as a photo") == 2
+
+
+def test_photos_are_joined_into_a_film(tmp_path):
+    for number in range(4):
+        photo(tmp_path / f"{number}.png", level=40 * number)
+    assert run(tmp_path, "-o", tmp_path / "out", "--fps", "4", "--save", "none") == 0
+    capture = cv2.VideoCapture(str(tmp_path / "out" / "predictions.mp4"))
+    assert (capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)) == (4, 4)
+
+
+def test_patterns_name_photos(tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    photo(tmp_path / "in" / "a.png"), photo(tmp_path / "in" / "deep" / "b.png")
+    assert run(tmp_path / "in" / "**" / "*.png", "-o", tmp_path / "out", "--save", "none") == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.json", "b.json"]
+
+
+@pytest.mark.parametrize("option", [("--save", "npz,glb"), ("--batch", "0"), ("--every", "x"), ("--fps", "-1")])
+def test_impossible_numbers_and_kinds_are_refused(option, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(tmp_path, *option)
+    assert f"argument {option[0]}" in capsys.readouterr().err
+
+
 def test_real_network_writes_files(tmp_path, capsys):
     rng = np.random.default_rng(1)
     Image.fromarray(rng.integers(0, 255, (48, 64, 3), np.uint8)).save(tmp_path / "a.png")

@@ -15,6 +15,8 @@ from rosbags.rosbag2 import ReaderError as Ros2ReaderError
 from rosbags.typesys import Stores, get_typestore
 
 from depth_pro_ros.errors import ImageError, SourceError
+from depth_pro_ros.messages.camera_info import info_topic
+from depth_pro_ros.messages.images import DEPTH_ENCODINGS
 from depth_pro_ros.records import Intrinsics
 from depth_pro_ros.ros.camera_sources.calibration_file import read_calibration
 from depth_pro_ros.ros.camera_sources.frame import Calibration, CameraFrame, EncodedImage
@@ -23,7 +25,6 @@ from depth_pro_ros.ros.images import decode_compressed, decode_image
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 INFO = "sensor_msgs/msg/CameraInfo"
-DEPTH_ENCODINGS = ("16UC1", "32FC1", "mono16")
 
 _READER_ERRORS = (AnyReaderError, Ros1ReaderError, Ros2ReaderError, OSError)
 
@@ -109,11 +110,6 @@ class BagSource:
             self._fixed.check_size(rgb.shape[1], rgb.shape[0], f"an image of {self._topic}")
         encoded = None if compressed else _encoded(message)
         return CameraFrame(stamp_ns, rgb, calibration, encoded=encoded, frame_id=message.header.frame_id)
-
-
-def info_topic(image_topic: str) -> str:
-    """Return the camera_info topic that belongs to an image topic: its sibling (image_transport's rule)."""
-    return image_topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
 
 
 def calibration_of(message: Any) -> Calibration | None:

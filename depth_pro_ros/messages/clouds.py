@@ -1,0 +1,68 @@
+"""Point clouds from depth: organised, x y z and colour, in the layout that RViz, PCL, octomap and nvblox read."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from depth_pro_ros.errors import CalibrationError, ConfigurationError, ImageError
+from depth_pro_ros.geometry import pinhole
+from depth_pro_ros.records import Intrinsics
+
+NAMES = ("x", "y", "z", "rgb")
+"""The fields of a point, float32 each, in their order."""
+BAND_ROWS = 64  # bands that stay in the processor's cache
+FARTHEST = float(np.finfo(np.float32).max)  # an infinitely far point has no coordinates
+
+
+def points_from_depth(
+    depth_m: np.ndarray,
+    rgb: np.ndarray,
+    intrinsics: Intrinsics,
+    stride: int = 1,
+    max_range_m: float = math.inf,
+) -> np.ndarray:
+    """Return (h, w, 4) float32, `NAMES` of every `stride`-th pixel, one point per pixel, optical frame, metres.
+
+    depth_m (H, W) float32 with its own `intrinsics`; rgb (h, w, 3) uint8 of the same view in any size. A point
+    is NaN in x, y and z where the depth is not finite, not positive, or beyond `max_range_m` along z. Colour
+    is 0x00RRGGBB in the bits of a float32 (PCL). Raises CalibrationError when depth and intrinsics differ in
+    size, ConfigurationError for a stride below 1, ImageError for an rgb of another kind.
+    """
+    if stride < 1:
+        raise ConfigurationError(f"a cloud stride of {stride}; it must be 1 (every pixel) or more")
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ImageError(f"an image of shape {rgb.shape} and type {rgb.dtype}; a cloud takes (H, W, 3) uint8")
+    if depth_m.shape != (intrinsics.height, intrinsics.width):
+        raise CalibrationError(
+            f"depth of shape {depth_m.shape} but intrinsics for {intrinsics.width}x{intrinsics.height}: resize the "
+            "intrinsics with the depth"
+        )
+    rgb, reach = _resized(rgb, depth_m.shape), min(max_range_m, FARTHEST)
+    coarse = pinhole.subsample(intrinsics, stride)
+    ray_x, ray_y = pinhole.rays(coarse)
+    points = np.empty((coarse.height, coarse.width, len(NAMES)), np.float32)
+    for top in range(0, coarse.height, BAND_ROWS):
+        band = slice(top, top + BAND_ROWS)
+        rows = slice(top * stride, (top + BAND_ROWS) * stride, stride)
+        z = depth_m[rows, ::stride]
+        z = np.where((z > 0) & (z <= reach), z, np.float32(np.nan))
+        cv2.merge((z * ray_x, z * ray_y[band], z, _packed(rgb[rows], stride)), points[band])
+    return points
+
+
+def _resized(rgb: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the colours on the depth's grid: averaged when it is coarser, repeated when it is finer."""
+    height, width = shape
+    if rgb.shape[:2] == shape:
+        return rgb
+    smaller = height <= rgb.shape[0] and width <= rgb.shape[1]
+    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_NEAREST)
+
+
+def _packed(rgb: np.ndarray, stride: int) -> np.ndarray:
+    """Return float32 of every `stride`-th pixel of a row with the bits 0x00RRGGBB: on little-endian B, G, R, 0."""
+    bgra = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA)
+    return (bgra.view("<u4")[:, ::stride, 0] & np.uint32(0x00FFFFFF)).view(np.float32)
