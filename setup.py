@@ -43,6 +43,8 @@ setup(
             "stereo_node = depth_pro_ros.ros.stereo_node:main",
             "landmark_node = depth_pro_ros.ros.landmark_node:main",
             "odometry_node = depth_pro_ros.ros.odometry_node:main",
+            "obstacle_node = depth_pro_ros.ros.obstacle_node:main",
+            "map_node = depth_pro_ros.ros.map_node:main",
             "camera_node = depth_pro_ros.ros.camera_node:main",
             "depth_pro_ros = depth_pro_ros.cli.main:main",
         ]

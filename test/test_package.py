@@ -105,7 +105,8 @@ def test_every_import_is_declared_for_rosdep(manifest):
 def test_entry_points_lead_to_a_main(setup_arguments):
     scripts = dict(re.split(r"\s*=\s*", line) for line in setup_arguments["entry_points"]["console_scripts"])
     assert set(scripts) == {
-        "depth_node", "stereo_node", "landmark_node", "odometry_node", "camera_node", "depth_pro_ros"
+        "depth_node", "stereo_node", "landmark_node", "odometry_node", "obstacle_node", "map_node", "camera_node",
+        "depth_pro_ros",
     }  # fmt: skip
     for target in scripts.values():
         module, function = target.split(":")
@@ -151,7 +152,7 @@ def test_changelog_is_rep_132_and_knows_this_version():
 def test_make_lists_its_targets():
     answer = subprocess.run(["make", "-C", str(PROJECT)], capture_output=True, text=True, check=True)
     targets = {line.split()[0] for line in answer.stdout.splitlines() if line and not line.startswith("make")}
-    assert targets == {"help", "venv", "demo", "test", "test-all", "lint", "parameters", "benchmark", "clean"}
+    assert targets == {"help", "venv", "demo", "test", "test-all", "lint", "parameters", "docs", "benchmark", "clean"}
 
 
 def test_demo_passes_its_source_on():

@@ -28,7 +28,7 @@ from depth_pro_ros.inference.precision import candidates
 
 # Each is a program of its own, whose imports the others do not pay for.
 PROGRAMS = {
-    **{name: f"depth_pro_ros.cli.benchmark_{name}" for name in ("stereo", "motion", "fusion")},
+    **{name: f"depth_pro_ros.cli.benchmark_{name}" for name in ("stereo", "motion", "fusion", "propagation", "scenes")},
     **{name: f"depth_pro_ros.ros.benchmarks.{name}" for name in ("conversions", "node", "transport")},
 }
 TARGETS = ("network", *PROGRAMS)

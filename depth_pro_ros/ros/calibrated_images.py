@@ -1,4 +1,4 @@
-"""Image messages of a calibrated camera to undistorted grey images, with the rectifier kept from frame to frame."""
+"""Image messages of a calibrated camera to undistorted images, with the rectifier kept from frame to frame."""
 
 from __future__ import annotations
 
@@ -29,9 +29,15 @@ class CalibratedImages:
 
         Raises ImageError for a message that cannot be read, CalibrationError without a calibration of its size.
         """
-        gray = cv2.cvtColor(decode_image(message), cv2.COLOR_RGB2GRAY)
+        return self._undistorted(message, cv2.cvtColor(decode_image(message), cv2.COLOR_RGB2GRAY))
+
+    def rgb(self, message: Image) -> tuple[np.ndarray, Intrinsics]:
+        """Return the undistorted image (H, W, 3) uint8 RGB and its intrinsics; raises as `gray`."""
+        return self._undistorted(message, decode_image(message))
+
+    def _undistorted(self, message: Image, pixels: np.ndarray) -> tuple[np.ndarray, Intrinsics]:
         self._prepare(message)
-        return (gray if self._rectifier is None else self._rectifier.rectify(gray)), self._intrinsics
+        return (pixels if self._rectifier is None else self._rectifier.rectify(pixels)), self._intrinsics
 
     def depth(self, message: Image) -> np.ndarray:
         """Return depth (H, W) float32 metres on the grid of the last `gray`, NaN where nothing is known.

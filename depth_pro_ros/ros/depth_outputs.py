@@ -31,6 +31,9 @@ TYPES = {
     UNFUSED: Image,
 }
 
+# What each image can have when depth is carried; the rest belongs to keyframes, which the network has looked at.
+IMAGE_RATE = frozenset({DEPTH, DEPTH_INFO, POINTS, COLOR, SIGMA})
+
 Live = Mapping[str, Value]
 
 

@@ -25,6 +25,29 @@ ImageMessage = Union[Image, CompressedImage]
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An image message, decoded and rectified.
+
+    `camera` is None where the focal length is to be estimated; `valid` (H, W) bool tells where the rectified image
+    shows what the camera saw, None for everywhere.
+    """
+
+    rgb: np.ndarray
+    camera: Intrinsics | None
+    valid: np.ndarray | None
+    stages_ms: Mapping[str, float]
+
+    def size(self, scale: float) -> tuple[int, int]:
+        """Return (w, h) of the depth image at `output_scale`."""
+        height, width = self.rgb.shape[:2]
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def blank(self, plane: np.ndarray) -> np.ndarray:
+        """Return a plane (h, w) float32 of the depth's size with NaN where the image shows nothing."""
+        return plane if self.valid is None else _without(plane, self.valid)
+
+
+@dataclass(frozen=True)
 class DepthFrame:
     """What came of one image: the (rectified) picture, its depth, the filtered focal estimate, and what fusion says."""
 
@@ -71,21 +94,25 @@ class DepthPipeline:
 
         Raises ImageError, CalibrationError or InferenceError: this frame is lost, the next may work.
         """
+        picture = self.picture(image)
+        rgb = picture.rgb
+        self._predictor.max_range_m = live["max_range"]
+        size = picture.size(live["output_scale"])
+        depth = self._predictor.predict(rgb, picture.camera, self._fixed(), size, believe, self.used_focal)
+        depth = replace(depth, depth_m=picture.blank(depth.depth_m))
+        stages = {**picture.stages_ms, **depth.timings_ms}
+        return DepthFrame(rgb, depth, self._believed(depth, (rgb.shape[1], rgb.shape[0])), stages)
+
+    def picture(self, image: ImageMessage) -> Picture:
+        """Return `image` as the network sees it, with its camera; raises ImageError or CalibrationError."""
         laps: dict[str, float] = {}
         decode = decode_image if isinstance(image, Image) else decode_compressed
         rgb = _timed(laps, "decode", lambda: decode(image))
         camera, rectifier = self._camera(rgb, self.infos.find(image))
-        if rectifier is not None:
-            rgb = _timed(laps, "rectify", lambda: rectifier.rectify(rgb))
-        height, width = rgb.shape[:2]
-        scale = live["output_scale"]
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        self._predictor.max_range_m = live["max_range"]
-        depth = self._predictor.predict(rgb, camera, self._fixed(), size, believe, self.used_focal)
-        if rectifier is not None:
-            depth = replace(depth, depth_m=_without(depth.depth_m, rectifier.valid_mask))
-        stages = {**laps, **depth.timings_ms}
-        return DepthFrame(rgb, depth, self._believed(depth, (width, height)), stages)
+        if rectifier is None:
+            return Picture(rgb, camera, None, laps)
+        rgb = _timed(laps, "rectify", lambda: rectifier.rectify(rgb))
+        return Picture(rgb, camera, rectifier.valid_mask, laps)
 
     def _fixed(self) -> float | None:
         return self._parameters["focal.fixed_px"] if self._parameters["focal.source"] == "fixed" else None

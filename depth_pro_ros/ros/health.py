@@ -47,7 +47,12 @@ class Health:
             self._counts["published"] += 1
             self._published_at.append(time.monotonic())
             self._problem = None
-            for stage, value in {**stages_ms, "age": age_ms}.items():
+        self.worked({**stages_ms, "age": age_ms})
+
+    def worked(self, stages_ms: Mapping[str, float]) -> None:
+        """Note the time of stages, as of a frame whose depth does not go out by itself."""
+        with self._lock:
+            for stage, value in stages_ms.items():
                 self._laps.setdefault(stage, deque(maxlen=WINDOW)).append(value)
 
     def problem(self, kind: str, reason: str, level: bytes = DiagnosticStatus.WARN) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from depth_pro_ros.ros.camera_parameters import CAMERA_PARAMETERS
 from depth_pro_ros.ros.depth_parameters import DEPTH_PARAMETERS
 from depth_pro_ros.ros.landmark_parameters import LANDMARK_PARAMETERS
+from depth_pro_ros.ros.map_parameters import MAP_PARAMETERS
+from depth_pro_ros.ros.obstacle_parameters import OBSTACLE_PARAMETERS
 from depth_pro_ros.ros.odometry_parameters import ODOMETRY_PARAMETERS
 from depth_pro_ros.ros.parameters import markdown_table, yaml_file
 from depth_pro_ros.ros.stereo_parameters import STEREO_PARAMETERS
@@ -18,6 +20,8 @@ TABLES = {
     "stereo_node": ("config/stereo.yaml", STEREO_PARAMETERS),
     "landmark_node": ("config/landmarks.yaml", LANDMARK_PARAMETERS),
     "odometry_node": ("config/odometry.yaml", ODOMETRY_PARAMETERS),
+    "obstacle_node": ("config/obstacle.yaml", OBSTACLE_PARAMETERS),
+    "map_node": ("config/map.yaml", MAP_PARAMETERS),
     "camera_node": ("config/camera.yaml", CAMERA_PARAMETERS),
 }
 

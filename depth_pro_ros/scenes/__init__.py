@@ -2,7 +2,6 @@
 
 from depth_pro_ros.scenes.batch import SceneBatch, render
 from depth_pro_ros.scenes.kinds import KINDS
-from depth_pro_ros.scenes.room import Room
 from depth_pro_ros.scenes.world import View, World
 
-__all__ = ["KINDS", "Room", "SceneBatch", "View", "World", "render"]
+__all__ = ["KINDS", "SceneBatch", "View", "World", "render"]

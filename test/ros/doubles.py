@@ -45,7 +45,7 @@ class PlaneNetwork(torch.nn.Module):
         return canonical.expand(len(image), 1, side, side), (40 + 40 * red_minus_blue) if fov else None
 
 
-def load(weights, device, precision, max_range_m, patch_batch, compile, log):
+def load(weights, device, precision, max_range_m, patch_batch, compile, log, backend):
     """Return a predictor around the stand-in, in place of Predictor.load."""
     loaded = Loaded(PlaneNetwork(sys.argv[1]), "stand-in", "micro", True, {})
     return Predictor(loaded, torch.device("cpu"), FLOAT32, max_range_m)

@@ -37,6 +37,15 @@ def test_image_and_depth_are_undistorted_alike_and_the_rectifier_is_kept():
     assert images.gray(message())[1] != first
 
 
+def test_colours_are_undistorted_as_the_grey_is():
+    images = CalibratedImages(rectify=True)
+    images.infos.add(camera.info(d=[-0.2, 0.05, 0.0, 0.0, 0.0], p=[0.0] * 12))
+    picture = np.dstack([PICTURE, 255 - PICTURE, np.zeros_like(PICTURE)])
+    rgb, intrinsics = images.rgb(camera.image(picture, "rgb8"))
+    gray, same = images.gray(message())
+    assert same is intrinsics and np.array_equal(rgb[..., 0], gray) and not rgb[..., 2].any()
+
+
 def test_missing_and_wrong_calibrations_are_named():
     images = CalibratedImages(rectify=True)
     with pytest.raises(CalibrationError, match="no camera_info has come"):
