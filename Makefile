@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUNTIME := $(VENV)/.installed-core-ros
 DEVELOPMENT := $(VENV)/.installed-dev
+DOCUMENTATION := $(VENV)/.installed-docs
 
 # The first Python that really runs (a pyenv shim may not) and that the ROS wheels are built for.
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
@@ -35,7 +36,7 @@ DEMO_ARGS ?=
 BENCHMARK_ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help venv demo test test-all lint parameters benchmark clean
+.PHONY: help venv demo test test-all lint parameters docs benchmark clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 12
@@ -58,11 +59,14 @@ lint: $(DEVELOPMENT)  ## check the style
 parameters: $(RUNTIME)  ## rewrite the parameter files and the README's tables from the tables in the code
 	@$(BIN)/python -m depth_pro_ros.ros.parameter_docs
 
+docs: $(DOCUMENTATION)  ## build the documentation into site/
+	@$(BIN)/properdocs build --strict --config-file mkdocs.yml
+
 benchmark: $(DEVELOPMENT)  ## measure this machine, all or one of BENCHMARK_ARGS=network|stereo|motion|fusion|node|...
 	@$(BIN)/python -m depth_pro_ros benchmark $(BENCHMARK_ARGS)
 
 clean:  ## remove what builds, tests and demos leave (not .venv)
-	@rm -rf build install log demo_output .pytest_cache .ruff_cache *.egg-info
+	@rm -rf build install log site demo_output .pytest_cache .ruff_cache *.egg-info
 	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(RUNTIME): requirements/core.txt requirements/ros.txt requirements/robot.txt setup.py
@@ -82,6 +86,10 @@ $(RUNTIME): requirements/core.txt requirements/ros.txt requirements/robot.txt se
 
 $(DEVELOPMENT): $(RUNTIME) requirements/dev.txt
 	@$(PIP) install -r requirements/dev.txt $$(if $(ON_ROBOT); then echo $(keep_numpy); fi)
+	touch $@
+
+$(DOCUMENTATION): $(RUNTIME) requirements/docs.txt
+	@$(PIP) install -r requirements/docs.txt
 	touch $@
 
 # A robot's cv_bridge is built against its NumPy, so nothing may bring another one.

@@ -16,15 +16,22 @@ ARGUMENTS = {
     "image": "image",
     "camera_info": "camera_info",
     "params_file": None,
+    "preset": "",
     "weights": "",
     "image_transport": "",
+    "obstacles": "false",
+    "map": "false",
+    "odometry": "odometry",
+    "imu": "imu",
+    "scan": "scan",
+    "scan_frd": "scan_frd",
     "namespace": "",
     "autostart": "true",
     "use_sim_time": "false",
     "rviz": "false",
     "log_level": "info",
 }
-TOPICS = {"image", "image/compressed", "camera_info", "points", "depth/image_rect", "depth/image_color"}
+NODES = ("depth_node", "obstacle_node", "map_node")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +69,7 @@ def test_imports_only_launch_and_the_standard_library(tree):
     assert {name.split(".")[0] for name in imported} <= allowed
 
 
-def test_arguments_are_those_documented_and_each_is_described_and_used(tree):
+def test_arguments_are_those_documented_and_each_is_described_and_used(tree, constants):
     declared = calls(tree, "DeclareLaunchArgument")
     defaults = {}
     for call in declared:
@@ -72,34 +79,47 @@ def test_arguments_are_those_documented_and_each_is_described_and_used(tree):
     assert defaults == ARGUMENTS
 
     used = {ast.unparse(call.args[0]).strip("'") for call in calls(tree, "LaunchConfiguration")}
-    loop = next(node for node in ast.walk(tree) if isinstance(node, ast.For))
-    used |= set(ast.literal_eval(loop.iter))
+    used |= set(ast.literal_eval(constants["GIVEN"]))
     assert used - {"name"} == set(ARGUMENTS)
 
 
-def test_executable_is_installed(tree):
-    executables = [keyword(call, "executable").value for call in calls(tree, "Node")]
-    assert executables == ["depth_node", "rviz2"]
+def test_executables_are_installed_and_optional_ones_wait_for_their_argument(tree):
+    started = {call.args[0].value: ast.unparse(call) for call in calls(tree, "package_node")}
+    assert tuple(started) == NODES
+    assert "IfCondition" not in started["depth_node"]
+    for node, argument in (("obstacle_node", "obstacles"), ("map_node", "map")):
+        assert started[node].endswith(f"IfCondition(LaunchConfiguration('{argument}')))")
     entry_points = re.findall(r'"(\w+) = depth_pro_ros\.', (PROJECT / "setup.py").read_text(encoding="utf-8"))
-    assert "depth_node" in entry_points
+    assert set(NODES) <= set(entry_points)
 
 
-def test_parameters_it_sets_are_the_nodes(tree):
-    table = pytest.importorskip("depth_pro_ros.ros.depth_parameters", reason="rclpy is not installed")
-    known = {parameter.name: parameter for parameter in table.DEPTH_PARAMETERS}
-    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "depth_node")
+def test_parameters_it_sets_are_the_nodes(tree, constants):
+    docs = pytest.importorskip("depth_pro_ros.ros.parameter_docs", reason="rclpy is not installed")
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "nodes")
     always = next(node for node in ast.walk(function) if isinstance(node, ast.Dict))
-    loop = next(node for node in ast.walk(function) if isinstance(node, ast.For))
     types = {name: ast.unparse(keyword(value, "value_type")) for name, value in entries(always).items()}
-    types |= dict.fromkeys(ast.literal_eval(loop.iter), "str")
     assert types.pop("use_sim_time") == "bool"  # every ROS node has it
-    assert types == {name: type(known[name].default).__name__ for name in types}
-    assert set(types) == {"autostart", "weights", "image_transport"}
+    assert types == {"autostart": "bool"}
+    known = {node: {parameter.name: parameter for parameter in docs.TABLES[node][1]} for node in NODES}
+    assert all(type(table["autostart"].default) is bool for table in known.values())
+    given = ast.literal_eval(constants["GIVEN"])
+    assert given == ("weights", "image_transport")
+    assert all(type(known["depth_node"][name].default) is str for name in given)
 
 
-def test_remapped_topics_are_in_the_nodes_contract(constants):
-    inputs = [ast.literal_eval(pair.elts[0]) for pair in constants["INPUTS"].elts]
-    assert inputs == ["image", "image/compressed", "camera_info"]
+def test_presets_it_offers_are_the_shipped_ones(constants):
+    offered = ast.literal_eval(constants["PRESETS"])
+    assert offered[0] == "" and "" not in offered[1:]
+    described = {"depth_pro", "stereo", "landmarks", "odometry", "obstacle", "map", "camera"}
+    shipped = {path.stem for path in (PROJECT / "config").glob("*.yaml")}
+    assert set(offered[1:]) == shipped - described
+
+
+def test_remapped_topics_are_in_the_nodes_contracts(constants):
+    remapped = [ast.literal_eval(pair.elts[0]) for pair in constants["REMAPPINGS"].elts]
+    assert remapped == ["image", "image/compressed", "camera_info", "odometry", "imu", "scan", "scan_frd"]
+    sources = {node: (PROJECT / "depth_pro_ros" / "ros" / f"{node}.py").read_text(encoding="utf-8") for node in NODES}
+    assert all(f'"{topic}"' in "".join(sources.values()) for topic in remapped)
 
 
 def test_files_it_names_exist(tree):
@@ -138,12 +158,11 @@ def test_rviz_shows_topics_of_the_contract_which_follow_the_launch_file(constant
     config = yaml.safe_load((PROJECT / "config" / "depth_pro.rviz").read_text(encoding="utf-8"))
     displays = [item for item in config["Visualization Manager"]["Displays"] if "Topic" in item]
     topics = [item["Topic"]["Value"] for item in displays]
-    assert topics == ["/image", "/depth/image_color", "/points"]
-    assert {topic.strip("/") for topic in topics} <= TOPICS
+    assert topics == ["/image", "/depth/image_color", "/points", "/scan", "/map_points"]
     assert topics == [ast.literal_eval(pair.elts[0]) for pair in constants["RVIZ_TOPICS"].elts]
 
     reliability = {item["Topic"]["Value"]: item["Topic"]["Reliability Policy"] for item in displays}
     assert reliability["/image"] == "Best Effort"  # what a camera's driver offers can only be met so
-    cloud = next(item for item in displays if item["Class"].endswith("PointCloud2"))
-    assert cloud["Color Transformer"] == "RGB8"
+    clouds = [item for item in displays if item["Class"].endswith("PointCloud2")]
+    assert [cloud["Color Transformer"] for cloud in clouds] == ["RGB8", "RGB8"]
     assert config["Visualization Manager"]["Global Options"]["Fixed Frame"] == "camera_optical_frame"
