@@ -25,6 +25,8 @@ COMMANDS = {
     "sfm": ("depth_pro_ros.cli.sfm", "images of a moving camera in; landmarks and its path out"),
     "fuse": ("depth_pro_ros.cli.fuse", "a photo and a metric cue in; depth at the cue's scale and its sigma out"),
     "cutout": ("depth_pro_ros.cli.cutout", "a photo in; its foreground cut out, and its layers in depth, out"),
+    "download": ("depth_pro_ros.cli.download", "Apple's published weights into the cache folder"),
+    "export": ("depth_pro_ros.cli.export", "weights in; an ONNX model or a PyTorch package out, checked"),
     "train": ("depth_pro_ros.cli.train", "scenes or RGB-D folders in; weights out"),
     "claims": ("depth_pro_ros.cli.claims", "the paper's claims on training, tried with a small network; a table out"),
     "evaluate": ("depth_pro_ros.cli.evaluate", "RGB-D folders or scenes in; the errors of depth and focal length out"),

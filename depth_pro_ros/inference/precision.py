@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from depth_pro_ros.errors import ConfigurationError, DepthProError
 from depth_pro_ros.network import DepthPro
@@ -97,16 +98,19 @@ def memory_limit(error: type[DepthProError], doing: str, advice: str) -> Iterato
         raise error(f"the device ran out of memory with {doing}: {advice} ({reason})") from reason
 
 
+def fixed_image(side: int, device: torch.device) -> Tensor:
+    """Return the image (1, 3, side, side) in [-1, 1] on which a network's arithmetic is checked."""
+    y, x = torch.meshgrid(*(torch.linspace(-3, 3, side, device=device),) * 2, indexing="ij")
+    return torch.stack((torch.sin(4 * x) * torch.cos(3 * y), torch.sin(x * y), torch.tanh(2 * x - y)))[None]
+
+
 @torch.inference_mode()
 def deviation(network: DepthPro, compute: torch.dtype) -> float:
     """Return the median relative deviation of `compute` from float32 on a fixed image; NaN when not finite.
 
     Both use the same stored weights, so no second copy of them is needed.
     """
-    side = network.config.image_size
-    device = next(network.parameters()).device
-    y, x = torch.meshgrid(*(torch.linspace(-3, 3, side, device=device),) * 2, indexing="ij")
-    image = torch.stack((torch.sin(4 * x) * torch.cos(3 * y), torch.sin(x * y), torch.tanh(2 * x - y)))[None]
+    image = fixed_image(network.config.image_size, next(network.parameters()).device)
     network.compute_dtype = torch.float32
     exact, _ = network(image, fov=False)
     network.compute_dtype = compute

@@ -32,6 +32,7 @@ from depth_pro_ros.records import DepthMap, Intrinsics
 CPU_PATCH_BATCH = 5  # for a ViT at least WIDE: activations that stay near the cache, and bounded memory
 CPU_STRIPS = 4  # likewise, of the finest level
 WIDE = 512
+BACKENDS = ("torch", "onnxruntime")
 _log = logging.getLogger(__name__)
 
 
@@ -67,13 +68,19 @@ class Predictor:
         patch_batch: int = 0,
         compile: bool = False,
         log: Log = _log.warning,
+        backend: str = "torch",
     ) -> Predictor:
         """Return a predictor for `weights`: the name of embedded weights or the path of a checkpoint.
 
         precision "auto" takes the first half precision that the device has and that agrees with float32
         on a fixed image, and says so when none does. `patch_batch` 0 decides by device. `log` is told
-        what a user should know. Raises CheckpointError or ConfigurationError.
+        what a user should know. With `backend` "onnxruntime" weights are those of an export (see inference/export.py),
+        and compile and patch_batch have no effect. Raises CheckpointError or ConfigurationError.
         """
+        if backend not in BACKENDS:
+            raise ConfigurationError(f"backend is '{backend}'; allowed: {', '.join(BACKENDS)}")
+        if backend == "onnxruntime":
+            return cls._of_export(weights, device, precision, max_range_m, log)
         chosen = choose_device(device, log)
         options = candidates(precision, chosen)
         if precision != "auto" and options[0].storage is not options[0].compute:
@@ -87,6 +94,16 @@ class Predictor:
         predictor = cls(loaded, chosen, agreed, max_range_m)
         if compile:
             predictor._compile(log)
+        return predictor
+
+    @classmethod
+    def _of_export(cls, weights: str | Path, device: str, precision: str, max_range_m: float, log: Log) -> Predictor:
+        from depth_pro_ros.inference import onnx_backend  # few have onnxruntime
+
+        loaded = onnx_backend.load(weights, device, precision, log)
+        number = getattr(torch, loaded.network.facts.precision)
+        predictor = cls(loaded, torch.device("cpu"), Precision(number, number), max_range_m)
+        predictor.description.update(device=loaded.network.provider, backend="onnxruntime")
         return predictor
 
     @staticmethod

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from depth_pro_ros import network
 from depth_pro_ros.errors import CheckpointError
 
+if TYPE_CHECKING:
+    from depth_pro_ros.inference.onnx_backend import OnnxNetwork
+
 EMBEDDED = Path(__file__).resolve().parent.parent / "weights"
 BUILT_UNTRAINED = ("tiny", "micro")
+EXPORT_VERSION = "1"  # of what exports say of themselves
+FINGERPRINT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network and where it came from; `trained` is False for random weights."""
+    """A network, or an export that answers like one, and where it came from; `trained` is False for random weights."""
 
-    network: network.DepthPro
+    network: network.DepthPro | OnnxNetwork
     label: str
     preset: str
     trained: bool
@@ -45,11 +52,21 @@ def locate(weights: str | Path) -> Path | None:
         found = next((place for place in places if place.exists()), None)
         if found is None and name not in BUILT_UNTRAINED:
             raise CheckpointError(
-                f"no weights for '{name}' in {cache_folder()}: put Apple's depth_pro.pt or transformers' checkpoint "
-                "there, or give its path"
+                f"no weights for '{name}' in {cache_folder()}: run `depth_pro_ros download`, put Apple's depth_pro.pt "
+                "or transformers' checkpoint there, or give its path"
             )
         return found
     return Path(name).expanduser()
+
+
+def fingerprint(path: Path | None) -> str:
+    """Return what tells the checkpoint at `path` from another, by its size and beginning; None is random weights."""
+    if path is None:
+        return "untrained"
+    if path.is_dir():
+        path = max((file for file in path.iterdir() if file.is_file()), key=lambda file: file.stat().st_size)
+    with open(path, "rb") as file:
+        return f"{path.stat().st_size}-{hashlib.sha256(file.read(FINGERPRINT_BYTES)).hexdigest()[:16]}"
 
 
 def open_weights(weights: str | Path, dtype: torch.dtype, device: torch.device) -> Loaded:
@@ -58,6 +75,8 @@ def open_weights(weights: str | Path, dtype: torch.dtype, device: torch.device) 
     if path is None:
         net = network.build(network.PRESETS[str(weights)]).to(device).requires_grad_(False)
         return Loaded(net.set_precision(dtype, torch.float32), f"{weights} (untrained)", str(weights), False, {})
+    if path.suffix == ".onnx":
+        raise CheckpointError(f"'{path}' is an export, which PyTorch cannot run: set backend to onnxruntime")
     facts = network.describe(path)
     trained = facts.layout != "native" or bool(facts.training)
     return Loaded(network.load(path, dtype=dtype, device=device), str(weights), facts.preset, trained, facts.training)
