@@ -84,8 +84,9 @@ $(RUNTIME): requirements/core.txt requirements/ros.txt requirements/robot.txt se
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(DEVELOPMENT): $(RUNTIME) requirements/dev.txt
-	@$(PIP) install -r requirements/dev.txt $$(if $(ON_ROBOT); then echo $(keep_numpy); fi)
+$(DEVELOPMENT): $(RUNTIME) requirements/dev.txt requirements/export.txt requirements/download.txt
+	@$(PIP) install -r requirements/dev.txt -r requirements/export.txt -r requirements/download.txt \
+	  $$(if $(ON_ROBOT); then echo $(keep_numpy); fi)
 	touch $@
 
 $(DOCUMENTATION): $(RUNTIME) requirements/docs.txt
