@@ -205,7 +205,7 @@ class Trainer:
         self._scaler = self.settings.compute.scaler()
 
     def _next_stage(self) -> None:
-        if self.stage.tied:
+        if self.stage.tied and self.progress.step:
             for network in (self.network, self.average.network):
                 pyramid.untie(network)
         self.progress.done[self.stage.name] = self.progress.step

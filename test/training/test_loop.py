@@ -263,3 +263,11 @@ def test_encoders_that_were_tied_part_with_the_same_weights(trainer_in, recipe):
         whole = network.encoder.image_encoder.state_dict()
         patch = network.encoder.patch_encoder.state_dict()
         assert all(torch.equal(value, whole[name]) for name, value in patch.items())
+
+
+def test_a_tied_stage_that_is_left_out_changes_nothing(trainer_in, recipe):
+    stages = tuple(replace(stage, level="quarter", tied=True, steps=0) for stage in recipe.stages[:1])
+    trainer = trainer_in("left_out", changed=replace(recipe, stages=stages))
+    before = {name: value.clone() for name, value in weights(trainer).items()}
+    assert trainer.run() is None
+    assert same(weights(trainer), before)
