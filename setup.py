@@ -25,7 +25,7 @@ setup(
     maintainer_email="maintainers@depth-pro-ros.example.org",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["weights/*"]},
+    package_data={NAME: ["weights/*", "web/*.css", "web/*.js"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -30,6 +30,7 @@ COMMANDS = {
     "train": ("depth_pro_ros.cli.train", "scenes or RGB-D folders in; weights out"),
     "claims": ("depth_pro_ros.cli.claims", "the paper's claims on training, tried with a small network; a table out"),
     "evaluate": ("depth_pro_ros.cli.evaluate", "RGB-D folders or scenes in; the errors of depth and focal length out"),
+    "web": ("depth_pro_ros.cli.web", "a page to drop photos on; depth, cloud, cut-out and files to look at and keep"),
     "benchmark": ("depth_pro_ros.cli.benchmark", "how fast this machine is, stage by stage"),
     "demo": ("depth_pro_ros.cli.demo", "the ROS 2 nodes on a camera, with figures, a picture and a cloud"),
 }
