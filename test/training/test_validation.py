@@ -26,7 +26,7 @@ def truth(recipe, validation_sources) -> torch.Tensor:
 
 @pytest.mark.parametrize(("factor", "delta1", "abs_rel"), [(1.0, 1.0, 0.0), (1.2, 1.0, 0.2), (0.5, 0.0, 0.5)])
 def test_depth_that_is_so_many_times_the_truth(recipe, validation_sources, truth, monkeypatch, factor, delta1, abs_rel):
-    monkeypatch.setattr(pyramid, "forward", lambda network, image, level: truth / factor)
+    monkeypatch.setattr(pyramid, "forward", lambda network, image, level, tied: truth / factor)
     figures, picture = validation.validate(
         random_network(recipe), recipe.stages[0], validation_sources["scenes"], 4, CPU
     )
@@ -37,7 +37,7 @@ def test_depth_that_is_so_many_times_the_truth(recipe, validation_sources, truth
 
 
 def test_the_picture_shows_photo_prediction_truth_and_error(recipe, validation_sources, truth, monkeypatch):
-    monkeypatch.setattr(pyramid, "forward", lambda network, image, level: truth.clone())
+    monkeypatch.setattr(pyramid, "forward", lambda network, image, level, tied: truth.clone())
     _, picture = validation.validate(random_network(recipe), recipe.stages[0], validation_sources["scenes"], 4, CPU)
     photo, predicted, true, error = np.split(picture[:64].astype(int), 4, axis=1)
     scene = render("x", [20_000_000], 64, 64)
@@ -68,6 +68,6 @@ def test_no_more_images_than_the_source_has(recipe, validation_sources, truth, m
             asked.extend(indices)
             return source.read(indices)
 
-    monkeypatch.setattr(pyramid, "forward", lambda network, image, level: truth)
+    monkeypatch.setattr(pyramid, "forward", lambda network, image, level, tied: truth)
     validation.validate(random_network(recipe), replace(recipe.stages[0]), Four(), 100, CPU)
     assert asked == [0, 1, 2, 3]

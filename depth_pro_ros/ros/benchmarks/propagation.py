@@ -30,8 +30,8 @@ TARGETS = {"rate_hz": 27.0, "age_ms_p95": 60.0, "error_ratio": 1.5}
 def figures(width: int, height: int, seconds: float) -> dict[str, Any]:
     """Return rate, age, order and error of what comes out, and what depth_node says of itself.
 
-    published_hz: from the first to the last depth; age_ms: of depth_node's own, from the image's stamp to the end of
-    publishing; arrival_ms: to the callback of a Python subscriber; error_ratio: AbsRel over that of the keyframes.
+    published_hz: from the arrival of the first depth to that of the last; age_ms: of depth_node's own, from the image's
+    stamp to the end of publishing; arrival_ms: to the callback of a Python subscriber; error_ratio: AbsRel over that of the keyframes.
     """
     frames = round(seconds * CAMERA_HZ)
     parameters = (argument for pair in PARAMETERS.items() for argument in ("-p", "{}:={}".format(*pair)))
@@ -55,14 +55,14 @@ def figures(width: int, height: int, seconds: float) -> dict[str, Any]:
 def summary(report: dict[str, Any], frames: int) -> dict[str, Any]:
     """Return the figures of what the judge heard of `frames`."""
     status, depth, keyframes = report["status"], report["judgement"][DEPTH], report["judgement"][UNFUSED]
-    stamps_s = np.array(depth["stamps_ns"]) / 1e9
-    error, keyframe_error = (float(np.mean(heard["abs_rel"])) for heard in (depth, keyframes))
     ages_ms = report["ages_ms"][DEPTH]
+    arrivals_s = np.array(depth["stamps_ns"]) / 1e9 + np.array(ages_ms) / 1e3
+    error, keyframe_error = (float(np.mean(heard["abs_rel"])) for heard in (depth, keyframes))
     return {
         "sent": frames,
         "keyframes": len(keyframes["numbers"]),
-        "published": len(stamps_s),
-        "published_hz": round((len(stamps_s) - 1) / (stamps_s[-1] - stamps_s[0]), 2),
+        "published": len(arrivals_s),
+        "published_hz": round((len(arrivals_s) - 1) / (arrivals_s[-1] - arrivals_s[0]), 2),
         "stamps_grow": bool((np.diff(depth["stamps_ns"]) > 0).all()),
         "age_ms_p50": float(status["age_ms_p50"]),
         "age_ms_p95": float(status["age_ms_p95"]),
