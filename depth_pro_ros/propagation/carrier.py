@@ -11,12 +11,20 @@ import numpy as np
 from depth_pro_ros.errors import ImageError, TrackingError
 from depth_pro_ros.geometry import motion
 from depth_pro_ros.propagation.fill import fill
-from depth_pro_ros.propagation.warp import close_cracks, depth_from_inverse, inverse_from_depth, warp
+from depth_pro_ros.propagation.warp import (
+    UNKNOWN,
+    close_cracks,
+    depth_from_inverse,
+    inverse_from_depth,
+    softness,
+    warp,
+)
 from depth_pro_ros.records import DepthMap, Intrinsics, Pose
 
 # The relative error of filled pixels on recorded sequences, rms: 9 % beside what is known, 17 % a tenth of the image's
 # width away from it.
 FILLED_SIGMA, FILLED_SIGMA_GROWTH, FILLED_AT = 0.09, 0.17, 0.1
+FLYING_PX = 1.0  # pixels of soft edges that part by more are left behind
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class Carrier:
         """Take the keyframe's depth, its pose, and its relative standard deviation, (H, W) or one for all pixels."""
         self.depth, self.pose = depth, pose
         self._inverse = inverse_from_depth(depth.depth_m)
+        self._softness = softness(self._inverse)
         self._sigma = np.where(self._inverse > 0, np.asarray(sigma_relative, np.float32), np.float32(0))
 
     def carry(
@@ -82,7 +91,8 @@ class Carrier:
         age_s = (pose.stamp_ns - self.pose.stamp_ns) / 1e9
         baseline_m = float(np.linalg.norm(T_view_keyframe[:3, 3]))
         _check_reach(age_s, baseline_m, settings)
-        landed = warp(self._inverse, T_view_keyframe, self.depth.intrinsics, camera, self._sigma)
+        firm = self._without_soft_edges(baseline_m)
+        landed = warp(firm, T_view_keyframe, self.depth.intrinsics, camera, self._sigma)
         inverse, sigma = close_cracks(*landed)
         known = inverse >= 0
         warped = time.perf_counter()
@@ -96,6 +106,11 @@ class Carrier:
         focal_px = camera.fx * rgb.shape[1] / camera.width
         depth = DepthMap(depth_from_inverse(inverse), camera, focal_px, timings_ms=timings)
         return Carried(depth, sigma, filled, age_s, baseline_m, float(known.mean()), float(filled.mean()))
+
+    def _without_soft_edges(self, baseline_m: float) -> np.ndarray:
+        """Return inverse depth (H, W) without the pixels that would fly about when seen from `baseline_m` away."""
+        parting_px = self._softness * np.float32(self.depth.intrinsics.fx * baseline_m)
+        return np.where(parting_px > FLYING_PX, UNKNOWN, self._inverse)
 
 
 def _grey(rgb: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -3,7 +3,8 @@
 A pyramid (pull-push; Gortler et al., The Lumigraph, SIGGRAPH 1996, section 3.4.2): known inverse depth is averaged
 to ever coarser levels until every hole has some, then handed down to the holes. On the way down a pixel weighs its
 four parents by how alike they look in the image (joint bilateral upsampling; Kopf et al., SIGGRAPH 2007), so that depth
-ends where the image has an edge.
+ends where the image has an edge, and by how far they are, since a hole opens beside a near thing and shows what is
+behind it.
 
 Inverse depth is as in `warp`: 0 is sky, negative unknown.
 """
@@ -21,6 +22,7 @@ from depth_pro_ros.propagation.warp import UNKNOWN
 ALIKE = 20.0  # standard deviation of the grey values (of 255) of one thing
 UNLIKE_WEIGHT = 1e-4  # of a parent that looks entirely different; it counts where no other one is known
 FILLED_WEIGHT = 0.1  # of a parent that was filled itself
+FAR_AT = 0.05  # 1/m: nearer than 20 m a parent weighs as the square of its depth
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,18 +99,20 @@ def _resolve(level: _Level, coarse: _Level, holes: np.ndarray) -> _Level:
     width, (coarse_height, coarse_width) = level.guide.shape[1], coarse.guide.shape
     row, column = np.divmod(holes.astype(np.int32), np.int32(width))
     looks = level.guide.ravel()[holes]
-    total = np.full(len(holes), np.finfo(np.float32).tiny, np.float32)
+    worth = coarse.trust / (np.maximum(coarse.values[0], 0) + np.float32(FAR_AT)) ** 2
+    total = np.zeros(len(holes), np.float32)
     mixed = [np.zeros(len(holes), np.float32) for _ in level.values]
     for top, share_down in _parents(row, coarse_height):
         for left, share_across in _parents(column, coarse_width):
             parent = top * coarse_width + left
             unlike = (looks - coarse.known_guide.ravel()[parent]) * np.float32(1 / ALIKE)
             weight = np.exp(np.float32(-0.5) * unlike * unlike) + np.float32(UNLIKE_WEIGHT)
-            weight *= share_down * share_across * coarse.trust.ravel()[parent]
+            weight *= share_down * share_across * worth.ravel()[parent]
             total += weight
             for mixture, plane in zip(mixed, coarse.values, strict=True):
                 mixture += weight * plane.ravel()[parent]
-    reached = total > 1e-12
+    reached = total > 0
+    total[~reached] = 1
     for plane, mixture in zip(level.values, mixed, strict=True):
         plane.ravel()[holes] = mixture / total
     level.values[0].ravel()[holes[~reached]] = UNKNOWN

@@ -27,6 +27,7 @@ from depth_pro_ros.records import Intrinsics
 UNKNOWN = np.float32(-1)
 BAND_ROWS = 32  # bands that stay in the processor's cache
 CRACK_STEP = 0.02  # a pixel this much farther than both its sides is a crack between them
+MIXTURE = 0.05  # a pixel this much, of the nearest, farther and nearer than its neighbours lies on a softened edge
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
@@ -43,6 +44,18 @@ def depth_from_inverse(inverse: np.ndarray) -> np.ndarray:
         depth_m = np.float32(1) / inverse
     depth_m[inverse < 0] = np.nan
     return depth_m
+
+
+def softness(inverse: np.ndarray) -> np.ndarray:
+    """Return by how much inverse depth is between that of its neighbours, (H, W) float32 in 1/m; 0 off soft edges.
+
+    A network softens the outlines of things: pixels there have a depth at which nothing is. From another viewpoint they
+    part and fly about in the hole that opens beside the thing, by this times the focal length and the baseline pixels.
+    """
+    nearest = cv2.dilate(inverse, _NEIGHBOURS)
+    farthest = cv2.erode(np.where(inverse < 0, np.float32(np.inf), inverse), _NEIGHBOURS)
+    between = np.minimum(nearest - inverse, inverse - farthest)
+    return np.where(between > MIXTURE * nearest, between, np.float32(0))
 
 
 def warp(

@@ -1,5 +1,6 @@
 """A keyframe carried: what it costs in sigma by hand, what is refused, and recorded sequences with their true poses."""
 
+import cv2
 import numpy as np
 import pytest
 from matching import recordings
@@ -67,6 +68,21 @@ def test_filled_pixels_are_told_and_their_sigma_is_higher():
     np.testing.assert_array_equal(np.isnan(bare.depth.depth_m), carried.filled)
     far = carrier(sigma=0.04).carry(pose(0.1, x=1.0), RGB)
     assert np.isnan(far.depth.depth_m[:, 70:]).all(), "40 px are more than a tenth of the width: the rest stays unknown"
+
+
+def test_soft_edges_do_not_fly_about_in_the_hole_beside_a_thing():
+    depth_m = np.full((64, 96), 4.0, np.float32)
+    depth_m[16:48, 30:60] = 1.0
+    soft = 1 / cv2.GaussianBlur(1 / depth_m, (0, 0), 1.0)
+    image = np.dstack([np.where(depth_m == 1.0, 220, 40).astype(np.uint8)] * 3)
+    seen = np.roll(image, -16, axis=1)  # 0.2 m to the right the thing is at columns 14 .. 43, and a hole right of it
+    carried = carrier(soft).carry(pose(0.0, x=0.2), seen)
+    bare = carrier(soft).carry(pose(0.0, x=0.2), seen, CarrySettings(fill_reach=0.0))
+    hole = np.isnan(bare.depth.depth_m[20:44, 47:54])
+    assert hole.mean() > 0.9, "nothing is in the hole"
+    np.testing.assert_allclose(carried.depth.depth_m[20:44, 47:54], 4.0, rtol=0.1)
+    still = carrier(soft).carry(pose(0.3), image)
+    np.testing.assert_allclose(still.depth.depth_m, soft, rtol=1e-5)
 
 
 def test_a_sigma_of_each_pixel_goes_with_it():

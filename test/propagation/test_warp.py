@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from depth_pro_ros.geometry import motion
-from depth_pro_ros.propagation.warp import close_cracks, depth_from_inverse, inverse_from_depth, warp
+from depth_pro_ros.propagation.warp import close_cracks, depth_from_inverse, inverse_from_depth, softness, warp
 from depth_pro_ros.records import Intrinsics
 
 CAMERA = Intrinsics(96, 64, 80.0, 70.0, 45.0, 33.0)
@@ -186,6 +186,23 @@ def test_cracks_in_the_sky_and_holes():
     np.testing.assert_array_equal(close_cracks(inverse)[0][:, 5:8], 0.0)
     hollow = np.full((9, 9), -1.0, np.float32)
     np.testing.assert_array_equal(close_cracks(hollow)[0], hollow)
+
+
+def test_soft_edges_are_between_their_neighbours_and_hard_ones_and_planes_are_not():
+    hard = np.full((9, 12), 0.2, np.float32)
+    hard[:, 6:] = 1.0
+    hard[4, 2] = 0.9  # a thing of one pixel
+    assert (softness(hard) == 0).all()
+    soft = hard.copy()
+    soft[:, 5] = 0.5
+    expected = np.zeros_like(soft)
+    expected[:, 5] = 0.3  # 0.3 nearer than the wall, 0.5 farther than the thing
+    np.testing.assert_allclose(softness(soft), expected, atol=1e-6)
+    assert (softness(plane(CAMERA, (0.3, -0.2, 1.0), 3.0)) == 0).all()
+    before_sky = np.array([[0.0, 0.1, 0.5]] * 3, np.float32)
+    np.testing.assert_allclose(softness(before_sky)[:, 1], 0.1)
+    beside_nothing = np.array([[-1.0, 0.3, 0.5]] * 3, np.float32)
+    np.testing.assert_array_equal(softness(beside_nothing), 0.0)
 
 
 def test_the_inputs_stay_as_they_are():

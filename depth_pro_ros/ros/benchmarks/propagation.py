@@ -31,7 +31,8 @@ def figures(width: int, height: int, seconds: float) -> dict[str, Any]:
     """Return rate, age, order and error of what comes out, and what depth_node says of itself.
 
     published_hz: from the arrival of the first depth to that of the last; age_ms: of depth_node's own, from the image's
-    stamp to the end of publishing; arrival_ms: to the callback of a Python subscriber; error_ratio: AbsRel over that of the keyframes.
+    stamp to the end of publishing; arrival_ms: to the callback of a Python subscriber; error_ratio: AbsRel over that of
+    the keyframes.
     """
     frames = round(seconds * CAMERA_HZ)
     parameters = (argument for pair in PARAMETERS.items() for argument in ("-p", "{}:={}".format(*pair)))
