@@ -15,10 +15,18 @@ OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 EMA_START = 10  # the average forgets faster in its first steps: decay at most (1 + t) / (EMA_START + t)
 
 
+ENCODERS = ("encoder.patch_encoder.", "encoder.image_encoder.")
+
+
 def part_of(name: str) -> str:
-    """Return the part of the network that a weight belongs to: "encoder", "fov" or "decoder"."""
-    first = name.split(".")[0]
-    return first if first in ("encoder", "fov") else "decoder"
+    """Return the part of the network that a weight belongs to: "encoder" (the two ViTs), "fov" or "decoder".
+
+    What projects and enlarges the ViTs' tokens has the decoder's rate: like the decoder it starts from nothing,
+    while the ViTs may come with weights of their own.
+    """
+    if name.startswith(ENCODERS):
+        return "encoder"
+    return "fov" if name.startswith("fov.") else "decoder"
 
 
 def set_trainable(network: DepthPro, stage: Stage) -> None:

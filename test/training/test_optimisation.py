@@ -38,7 +38,9 @@ def test_the_focal_stage_trains_the_field_of_view_alone(network):
 
 def test_frozen_parts_are_not_trained(network):
     optimisation.set_trainable(network, replace(STAGE, frozen=("encoder",)))
-    assert {name.split(".")[0] for name in trained(network)} == {"decoder", "head"}
+    assert {name.split(".")[0] for name in trained(network)} == {"decoder", "head", "encoder"}
+    assert not any(name.startswith(optimisation.ENCODERS) for name in trained(network))
+    assert "encoder.upsample_latent0.0.weight" in trained(network)
     optimisation.set_trainable(network, replace(STAGE, frozen=("norm",)))
     norms = {name for name, _ in network.named_parameters() if ".norm" in name and not name.startswith("fov.")}
     assert len(norms) == 2 * (4 * 2 + 1) * 2  # two encoders; two norms in each of 4 blocks and a last; weight, bias
@@ -59,6 +61,7 @@ def test_each_part_has_its_rate_and_only_kernels_decay(network):
     assert seen["encoder.patch_encoder.blocks.0.mlp.fc1.bias"] == (1e-4, 0.0)
     assert seen["encoder.patch_encoder.pos_embed"] == (1e-4, 0.0)
     assert seen["encoder.patch_encoder.blocks.0.ls1.gamma"] == (1e-4, 0.0)
+    assert seen["encoder.upsample1.0.weight"] == (1e-3, 0.1)
     assert seen["decoder.convs.1.weight"] == (1e-3, 0.1)
     assert seen["head.4.bias"] == (1e-3, 0.0)
 
