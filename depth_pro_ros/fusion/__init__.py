@@ -2,7 +2,8 @@
 
 from depth_pro_ros.fusion.alignment import Alignment, AlignmentSettings, align
 from depth_pro_ros.fusion.fuser import Fused, Fuser, FusionSettings
-from depth_pro_ros.fusion.samples import Pairs, pair, samples_from_depth, samples_from_disparity, samples_from_points
+from depth_pro_ros.fusion.pairs import Pairs, pair
+from depth_pro_ros.fusion.samples import samples_from_depth, samples_from_disparity, samples_from_points
 from depth_pro_ros.fusion.scale_filter import ScaleEstimate, ScaleFilter, ScaleFilterSettings
 
 __all__ = [

@@ -19,16 +19,17 @@ import numpy as np
 from scipy import stats
 
 from depth_pro_ros.errors import AlignmentError
-from depth_pro_ros.fusion.samples import CELLS, Pairs
+from depth_pro_ros.fusion.pairs import CELLS, Pairs
 
 MAD_TO_SIGMA = 1.4826
 PREDICTION_SIGMA = 0.1  # what a network's relative error usually is, before anything is known of this one
 CUTOFF = 3.0  # standard deviations at which Geman-McClure has cut a weight to a quarter
+LEAST_MISFIT = 0.01
+MIN_REACH = 0.8  # share of the image whose depths samples must span before more than a scale is read from them
 ITERATIONS = 8
 DRAWS = 200
 FOLDS = 4
 LEAST_GAIN = 0.03  # a refinement that foretells held-out samples by less than 3 % better is not worth its risk
-SUPPORT = (2, 98)  # percentiles of predicted inverse depth between which a shift is believed
 CAP = 0.5  # of a held-out |log residual|, so that gross outliers vote no louder
 
 
@@ -37,9 +38,10 @@ class AlignmentSettings:
     """What a cue must be to fix the scale, and what it must be to fix a shift.
 
     `cells` are of the 8 x 8 grid over the image; `max_residual` is the robust relative misfit beyond which a cue is
-    refused, `doubtful_residual` that beyond which its depth must at least rank like the prediction's;
+    refused, `doubtful_residual` that beyond which its depth must at least rank like the prediction's. A poor network
+    may misfit up to `max_ranked_residual` if the ranks leave no doubt: a correlation of `sure_rank_correlation`.
     `spread_inv` is the ratio of the 90th to the 10th percentile of inverse depth; `shift_prior` is the shift's
-    prior standard deviation as a share of the samples' median inverse depth.
+    prior standard deviation as a share of the samples' median inverse depth, `shift_min_reach` the least `Pairs.reach`.
     """
 
     min_samples: int = 8
@@ -47,10 +49,13 @@ class AlignmentSettings:
     max_residual: float = 0.35
     doubtful_residual: float = 0.1
     min_rank_correlation: float = 0.3
+    max_ranked_residual: float = 0.5
+    sure_rank_correlation: float = 0.7
     min_inliers: float = 0.5
     shift_min_samples: int = 20
     shift_min_cells: int = 10
     shift_spread_inv: float = 1.3
+    shift_min_reach: float = MIN_REACH
     shift_prior: float = 0.3
     shift_confidence: float = 2.0
 
@@ -104,7 +109,7 @@ def align(pairs: Pairs, settings: AlignmentSettings | None = None, seed: int = 0
     spread, inlier = robust_sigma(residual), agrees(residual, pairs.sigma)
     inliers = float(np.mean(inlier))
     _require_consistent(pairs, spread, inliers, cells, settings)
-    support = tuple(float(q) for q in np.percentile(pairs.predicted_inv[inlier], SUPPORT))
+    support = pairs[inlier].support()
     sigma_log = max(spread / np.sqrt(min(len(pairs), cells)), float(np.median(pairs.sigma)) / np.sqrt(len(pairs)))
     reference = float(np.median(pairs.predicted_inv))
     return Alignment(scale, shift, reference, support, float(sigma_log), spread, inliers, len(pairs), reason)
@@ -137,6 +142,11 @@ def _require_spread(pairs: Pairs, settings: AlignmentSettings) -> None:
             f"scale only: the samples' inverse depth spreads {high / low:.2f}-fold, and a shift needs "
             f"{settings.shift_spread_inv}"
         )
+    if (reach := pairs.reach()) < settings.shift_min_reach:
+        raise AlignmentError(
+            f"scale only: the samples span the depths of {reach:.0%} of the image, and a shift needs "
+            f"{settings.shift_min_reach:.0%}"
+        )
 
 
 def _require_consistent(pairs: Pairs, spread: float, inliers: float, cells: int, settings: AlignmentSettings) -> None:
@@ -145,16 +155,17 @@ def _require_consistent(pairs: Pairs, spread: float, inliers: float, cells: int,
     A cue of random depths in the scene's own range misfits moderately; its ranks betray it. A rank
     correlation of chance has the standard deviation 1 / sqrt(n - 1), and neighbours are not independent.
     """
-    if spread > settings.max_residual or inliers < settings.min_inliers:
+    rank = _rank_correlation(pairs.predicted_inv, pairs.measured_inv) if spread > settings.doubtful_residual else 1.0
+    chance = 1.0 / np.sqrt(max(min(len(pairs), 2 * cells), 2) - 1)
+    sure = rank >= max(settings.sure_rank_correlation, 3.0 * chance)
+    most = settings.max_ranked_residual if sure else settings.max_residual
+    if spread > most or inliers < settings.min_inliers:
         raise AlignmentError(
             f"the cue contradicts the prediction: {spread:.0%} robust relative misfit and {inliers:.0%} inliers, "
-            f"where at most {settings.max_residual:.0%} and at least {settings.min_inliers:.0%} are accepted"
+            f"where at most {most:.0%} and at least {settings.min_inliers:.0%} are accepted"
         )
-    if spread <= settings.doubtful_residual:
-        return
-    least = max(settings.min_rank_correlation, 2.0 / np.sqrt(max(min(len(pairs), 2 * cells), 2) - 1))
-    rank = _rank_correlation(pairs.predicted_inv, pairs.measured_inv)
-    if rank < least:
+    least = max(settings.min_rank_correlation, 2.0 * chance)
+    if spread > settings.doubtful_residual and rank < least:
         raise AlignmentError(
             f"the cue does not follow the prediction: rank correlation {rank:.2f} at {spread:.0%} misfit, "
             f"where at least {least:.2f} is accepted"
@@ -240,13 +251,14 @@ def _irls(pairs: Pairs, start: tuple[float, float], settings: AlignmentSettings)
     share the network's error there, so the data's weight is that of 4 samples for each occupied cell.
     """
     q, z = pairs.predicted_inv, pairs.measured_inv
-    prior = 1.0 / (settings.shift_prior * np.median(z)) ** 2
+    prior, noise = 1.0 / (settings.shift_prior * np.median(z)) ** 2, pairs.sigma**2
+    usual = float(np.median(noise))
     share = min(1.0, 4.0 * np.unique(pairs.cells()).size / len(q))
     scale, shift = start
     for _ in range(ITERATIONS):
         fitted = np.maximum(scale * q + shift, 0.05 * scale * q)
         residual = z / fitted - 1.0
-        variance = pairs.sigma**2 + misfit(residual, pairs.sigma) ** 2
+        variance = noise + max(robust_sigma(residual) ** 2 - usual, LEAST_MISFIT**2)
         weight = share / variance / (1.0 + residual**2 / (CUTOFF**2 * variance)) ** 2 / fitted**2
         qq, q1, one = weight @ (q * q), weight @ q, weight.sum() + prior
         qz, z1 = weight @ (q * z), weight @ z
@@ -269,8 +281,8 @@ def agrees(residual: np.ndarray, sigma: np.ndarray) -> np.ndarray:
 
 
 def misfit(residual: np.ndarray, sigma: np.ndarray) -> float:
-    """Return tau, the relative misfit that the samples' own sigma does not explain, at least 1 %."""
-    return float(np.sqrt(max(robust_sigma(residual) ** 2 - np.median(sigma) ** 2, 0.01**2)))
+    """Return tau, the relative misfit that the samples' own sigma does not explain, at least LEAST_MISFIT."""
+    return float(np.sqrt(max(robust_sigma(residual) ** 2 - np.median(sigma) ** 2, LEAST_MISFIT**2)))
 
 
 def robust_sigma(residual: np.ndarray) -> float:

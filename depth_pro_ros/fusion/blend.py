@@ -8,8 +8,9 @@ averages the cue's noise. Then each pixel takes the inverse-variance mean of the
 A pixel of the cue counts as far as it agrees: its weight falls smoothly to zero (Tukey's biweight) at GATE standard
 deviations, first from the prediction and then from the corrected prediction. Near the prediction's own edges its
 standard deviation grows by EDGE_PX times the gradient, for a network knows the place of an edge to about a pixel; a
-cue that bleeds farther than that across an edge is rejected. Where most samples of a window contradict the prediction,
-it is the prediction that is doubted.
+cue that bleeds farther than that across a sharp edge is rejected. Where most samples of a neighbourhood contradict the
+prediction, and none of its edges explains why, there is an object that the network did not see: the prediction is
+moved to what those samples say.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from depth_pro_ros.fusion.samples import Pairs
+from depth_pro_ros.fusion.pairs import Pairs
 
 GATE = 3.0
 EDGE_PX = 0.85
@@ -28,11 +29,14 @@ WINDOW = 1 / 50  # radius of the filter's window, as a share of the image's widt
 GUIDE_NOISE = 0.1  # square root of the filter's epsilon: contrast in log depth below which the guide is not followed
 HALF_TRUST = 2.0  # samples in a window at which the local correction has half of its weight
 LEAST_SIGMA = 0.002
-MAJORITY = (0.7, 0.9)  # shares of a window's samples beyond the gate from which, and at which, they are believed
+ALIKE = 16.0  # samples of a window share errors: their mean has not less than this part of their variance
+MAJORITY = (0.6, 0.8)  # shares of a neighbourhood's samples beyond the gate from which, and at which, they are believed
+NEIGHBOURS = 40  # samples that make a neighbourhood
+SHARP_PX = 5.0  # a step of the prediction within so many pixels is an edge whose place it knows
 MIN_SHARE = 0.02
 """A cue is dense if it knows at least this share of the prediction's pixels; a sparser one has no window to average."""
 
-_NO_SAMPLE = 1e12  # the variance of a pixel that the cue does not know
+_NO_SAMPLE = np.float32(1e12)  # the variance of a pixel that the cue does not know
 _WORK_WIDTH = 480  # the filter's coefficients are computed on an image of at most this width; they are smooth
 _BAND_ROWS = 32
 _WORK_SAMPLES = 100_000  # from about this many samples, which are enough for windows of hundreds
@@ -54,10 +58,10 @@ def blend(
     `log_inverse` is log z of the aligned prediction, `variance` (H, W) its own away from edges, and `edge` what
     `edge_sigma` returned for it.
     """
-    local = _local(pairs[:: max(1, len(pairs) // _WORK_SAMPLES)], log_inverse, variance, edge)
     height, width = log_inverse.shape
-    slope, offset, remains, trust = (cv2.resize(values, (width, height)) for values in local)
     measured, noise = _rasterise(pairs, (width, height))
+    local = _local(_Sketch.of(pairs, measured, noise, log_inverse, variance, edge))
+    slope, offset, remains, trust = (cv2.resize(values, (width, height)) for values in local)
     result, left = np.empty_like(log_inverse), np.empty_like(log_inverse)
     for top in range(0, height, _BAND_ROWS):  # bands that stay in the processor's cache
         band = slice(top, top + _BAND_ROWS)
@@ -75,6 +79,7 @@ def _rasterise(pairs: Pairs, size: tuple[int, int]) -> tuple[np.ndarray, np.ndar
     Samples that share a pixel are averaged by their inverse variance.
     """
     width, height = size
+    mean: np.ndarray
     measured, variance = cv2.log(pairs.measured_inv).reshape(-1), pairs.sigma * pairs.sigma
     if np.all(pairs.pixel[1:] > pairs.pixel[:-1]):  # as one cue of the prediction's size or smaller gives them
         mean, noise = np.zeros(width * height, np.float32), np.full(width * height, _NO_SAMPLE, np.float32)
@@ -94,82 +99,111 @@ def _tukey(error: np.ndarray, variance: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """Sums over windows of a small image: what a guided filter needs of scattered samples."""
+class _Sketch:
+    """One pixel of the prediction for each pixel of a small image, all (h, w) float32: one with a sample, if possible.
 
-    cell: np.ndarray
-    shape: tuple[int, int]
+    `guide` is log z of the prediction less its mean `middle` (so that squares keep their digits), `error` the cue's
+    log z less it, `noise` the cue's variance, `prior` and `edge` the prediction's variance and that of its edges;
+    `known` is 1 where there is a sample, and 0 elsewhere, where error and noise say nothing.
+    """
 
-    def mean(self, values: np.ndarray) -> np.ndarray:
-        """Return (h, w) float32: the sum over each pixel's window, per pixel of it, of values (N,) at the samples."""
-        height, width = self.shape
-        image = np.bincount(self.cell, values, height * width).astype(np.float32).reshape(self.shape)
-        return self.smooth(image)
+    guide: np.ndarray
+    error: np.ndarray
+    noise: np.ndarray
+    prior: np.ndarray
+    edge: np.ndarray
+    known: np.ndarray
+    middle: np.float32
 
-    def smooth(self, image: np.ndarray) -> np.ndarray:
-        """Return the mean over each pixel's window."""
-        side = 2 * max(2, round(WINDOW * self.shape[1])) + 1
-        return cv2.blur(image, (side, side), borderType=cv2.BORDER_REFLECT)
+    @classmethod
+    def of(
+        cls,
+        pairs: Pairs,
+        measured: np.ndarray,
+        noise: np.ndarray,
+        log_inverse: np.ndarray,
+        variance: np.ndarray,
+        edge: np.ndarray,
+    ) -> _Sketch:
+        """Return the sketch, at most _WORK_WIDTH wide, of images (H, W)."""
+        height, width = log_inverse.shape
+        shrink = min(1.0, _WORK_WIDTH / width)
+        rows, columns = max(1, round(height * shrink)), max(1, round(width * shrink))
+        some = pairs[:: max(1, len(pairs) // _WORK_SAMPLES)]
+        row = ((np.arange(rows) + 0.5) * (height / rows)).astype(np.intp)
+        column = ((np.arange(columns) + 0.5) * (width / columns)).astype(np.intp)
+        pixel = (row[:, None] * width + column).reshape(-1)
+        pixel[some.cells(columns, rows)] = some.pixel
+        log_z, guide, noise, prior, edge = (
+            values.reshape(-1)[pixel].reshape(rows, columns)
+            for values in (measured, log_inverse, noise, variance, edge)
+        )
+        known = (noise < _NO_SAMPLE).astype(np.float32)
+        middle = np.float32(guide.mean())
+        return cls(guide - middle, (log_z - guide) * known, noise, prior, edge, known, middle)
 
-    def at_samples(self, image: np.ndarray) -> np.ndarray:
-        """Return the image's values (N,) at the samples."""
-        return image.reshape(-1)[self.cell]
+    @property
+    def side(self) -> int:
+        """Return the side of the filter's window."""
+        return 2 * max(2, round(WINDOW * self.guide.shape[1])) + 1
+
+    def mean(self, image: np.ndarray, side: int = 0, border: int = cv2.BORDER_REFLECT) -> np.ndarray:
+        """Return the mean over the window of each pixel, or over one of another side."""
+        return cv2.blur(image, (side or self.side, side or self.side), borderType=border)
 
 
-def _local(
-    pairs: Pairs, log_inverse: np.ndarray, variance: np.ndarray, edge: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _local(sketch: _Sketch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return small images (slope, offset, variance that remains times trust, trust) of the local correction.
 
     The correction of log z is slope log z + offset; trust in [0, 1] falls to zero where there are no samples.
     """
-    height, width = log_inverse.shape
-    shrink = min(1.0, _WORK_WIDTH / width)
-    rows, columns = max(1, round(height * shrink)), max(1, round(width * shrink))
-    grid = _Grid(pairs.cells(columns, rows), (rows, columns))
-    guide, edges, prior = (values.reshape(-1)[pairs.pixel] for values in (log_inverse, edge, variance))
-    error, noise, at_edge = np.log(pairs.measured_inv) - guide, pairs.sigma * pairs.sigma, edges * edges
-    smooth, net = np.zeros_like(error), prior + at_edge
+    at_edge = sketch.edge * sketch.edge
+    smooth, net = np.zeros_like(sketch.error), sketch.prior + at_edge
     for _ in range(PASSES):
-        weight = _tukey(error - smooth, noise + net) / (noise + LEAST_SIGMA**2 + at_edge)
-        slope, offset, trust, total = _coefficients(grid, weight, guide, error)
-        smooth = grid.at_samples(slope) * guide + grid.at_samples(offset)
-        excess = weight * (np.minimum((error - smooth) ** 2, 1.0) - noise)
-        remains = trust * (np.maximum(grid.mean(excess) / total, 0.0) + np.float32(LEAST_SIGMA**2))
-        net = grid.at_samples(remains) + (1.0 - grid.at_samples(trust)) * prior + at_edge
-    return slope, offset, remains + _contradiction(grid, error - smooth, noise + net), trust
+        weight = sketch.known * _tukey(sketch.error - smooth, sketch.noise + net)
+        weight /= sketch.noise + at_edge + np.float32(LEAST_SIGMA**2)
+        slope, offset, trust, total = _coefficients(sketch, weight)
+        smooth = slope * sketch.guide + offset
+        excess = weight * (np.minimum((sketch.error - smooth) ** 2, np.float32(1)) - sketch.noise)
+        common = sketch.mean(weight * np.minimum(sketch.noise, 1)) / total / np.float32(ALIKE)
+        remains = trust * (np.maximum(sketch.mean(excess) / total, common) + np.float32(LEAST_SIGMA**2))
+        net = remains + (1.0 - trust) * sketch.prior + at_edge
+    share, moved, spread = _unseen(sketch, sketch.error - smooth, sketch.noise + net)
+    remains = (1.0 - share) * (remains + share * moved * moved) + share * spread
+    return slope, offset - slope * sketch.middle + share * moved, remains, np.maximum(trust, share)
 
 
-def _contradiction(grid: _Grid, error: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Return (h, w) the variance that the prediction deserves where most of a window's samples are beyond the gate.
+def _unseen(sketch: _Sketch, error: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return small images (share, mean error, its variance) of what the network did not see.
 
-    Scattered outliers and the rim that a cue bleeds are a minority of their windows. A majority is an object that the
-    network did not see: there the cue must not be rejected, least of all with a small sigma.
+    The share in [0, 1] is how far the samples beyond the gate are believed: when they are the majority of a
+    neighbourhood. Scattered outliers are a minority. The rim that a cue bleeds across an edge is one of some width,
+    but its error is not larger than the step of an edge nearby: such samples do not count as beyond the gate.
     """
-    beyond = (error * error > np.float32(GATE**2) * variance).astype(np.float32)
-    amount, count = grid.mean(beyond), grid.mean(np.ones_like(error))
+    density = max(float(sketch.known.mean()), 1e-6)
+    side = min(2 * int(np.ceil(0.5 * np.sqrt(NEIGHBOURS / density))) + 1, sketch.side)
+    step = cv2.dilate(sketch.edge, np.ones((sketch.side, sketch.side), np.uint8)) * np.float32(SHARP_PX / EDGE_PX)
+    squared = error * error
+    beyond = sketch.known * (squared > np.maximum(np.float32(GATE**2) * variance, step * step))
+    amount, count = sketch.mean(beyond, side, cv2.BORDER_CONSTANT), sketch.mean(sketch.known, side)
     low, high = MAJORITY
-    count = np.maximum(count, 0.5 * count.max())  # a few samples in a gap of the cue are no majority
+    count = np.maximum(count, np.float32(0.5 * NEIGHBOURS / side**2))  # a few samples in a gap are no majority
     share = np.clip((amount / count - low) / (high - low), 0, 1)
-    squared = grid.mean(beyond * np.minimum(error * error, 1.0)) / np.maximum(amount, np.float32(1e-9))
-    return share * squared
+    amount = np.maximum(amount, np.float32(1e-9))
+    moved = sketch.mean(beyond * error, side, cv2.BORDER_CONSTANT) / amount
+    spread = sketch.mean(beyond * squared, side, cv2.BORDER_CONSTANT) / amount - moved * moved
+    return share, moved, np.maximum(spread, np.float32(LEAST_SIGMA**2))
 
 
-def _coefficients(
-    grid: _Grid, weight: np.ndarray, guide: np.ndarray, error: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _coefficients(sketch: _Sketch, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return (slope, offset, trust, sum of weights): the weighted guided filter's eq. 5, 6 and 8, shrunk by trust."""
-    middle = np.float32(guide.mean())  # so that squares of the guide keep their digits
-    centred = guide - middle
-    weighted = weight * centred
-    total = np.maximum(grid.mean(weight), np.float32(1e-9))
-    mean_guide, mean_error = grid.mean(weighted) / total, grid.mean(weight * error) / total
-    spread = grid.mean(weighted * centred) / total - mean_guide * mean_guide
-    slope = (grid.mean(weighted * error) / total - mean_guide * mean_error) / (spread + np.float32(GUIDE_NOISE**2))
-    known = grid.mean((weight > 0).astype(np.float32)) * np.float32(
-        (2 * max(2, round(WINDOW * grid.shape[1])) + 1) ** 2
-    )
+    guide, error, mean = sketch.guide, sketch.error, sketch.mean
+    weighted = weight * guide
+    total = np.maximum(mean(weight), np.float32(1e-9))
+    mean_guide, mean_error = mean(weighted) / total, mean(weight * error) / total
+    spread = mean(weighted * guide) / total - mean_guide * mean_guide
+    slope = (mean(weighted * error) / total - mean_guide * mean_error) / (spread + np.float32(GUIDE_NOISE**2))
+    known = mean((weight > 0).astype(np.float32)) * np.float32(sketch.side**2)
     trust = known / (known + np.float32(HALF_TRUST))
     offset = trust * (mean_error - slope * mean_guide)
-    slope = grid.smooth(trust * slope)
-    return slope, grid.smooth(offset) - slope * middle, trust, total
+    return mean(trust * slope), mean(offset), trust, total

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from scipy import sparse
 
-from depth_pro_ros.fusion.alignment import CUTOFF, agrees, earned, misfit
-from depth_pro_ros.fusion.samples import Pairs
+from depth_pro_ros.fusion.alignment import CUTOFF, MIN_REACH, agrees, earned, misfit
+from depth_pro_ros.fusion.pairs import Pairs
 
 COLUMNS = 16
 RANGE, FADE = (5, 95), 0.15  # percentiles of the samples' depth; standard deviation in log depth of the fading
@@ -45,7 +45,7 @@ class Field:
     def spread(self, log_inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the field, and the variance that it leaves, for each pixel of the aligned prediction (H, W)."""
         size = log_inverse.shape[::-1]
-        gain = self.sigma**2 - PRIOR**2
+        gain: np.ndarray = self.sigma**2 - PRIOR**2
         values, gain = (cv2.resize(grid.astype(np.float32), size) for grid in (self.log_ratio, gain))
         for top in range(0, size[1], BAND_ROWS):  # bands that stay in the processor's cache
             band = slice(top, top + BAND_ROWS)
@@ -59,7 +59,8 @@ class Field:
 def fit(pairs: Pairs, residual: np.ndarray, width: int, height: int) -> Field | None:
     """Return the field of the log residuals (N,) of an alignment, or None when it is not earned."""
     rows = max(2, round(COLUMNS * height / width))
-    if len(pairs) < MIN_SAMPLES or np.unique(pairs.cells()).size < MIN_CELLS:
+    inlier = agrees(residual, pairs.sigma)
+    if len(pairs) < MIN_SAMPLES or np.unique(pairs.cells()).size < MIN_CELLS or pairs[inlier].reach() < MIN_REACH:
         return None
     bilinear, precision = _bilinear(pairs, rows), _precision(rows, height / width)
     weight, tau = _weights(bilinear, residual, pairs, precision)
@@ -71,8 +72,8 @@ def fit(pairs: Pairs, residual: np.ndarray, width: int, height: int) -> Field | 
         return None
     values, information = _solve(bilinear, residual, weight, precision)
     sigma = np.sqrt(np.diag(cv2.invert(information, flags=cv2.DECOMP_CHOLESKY)[1]))
-    log_range = tuple(float(v) for v in np.percentile(np.log(pairs.measured_inv[agrees(residual, pairs.sigma)]), RANGE))
-    return Field(values.reshape(rows, COLUMNS), sigma.reshape(rows, COLUMNS), tau, log_range)
+    low, high = np.percentile(np.log(pairs.measured_inv[inlier]), RANGE)
+    return Field(values.reshape(rows, COLUMNS), sigma.reshape(rows, COLUMNS), tau, (float(low), float(high)))
 
 
 def _bilinear(pairs: Pairs, rows: int) -> sparse.csr_array:

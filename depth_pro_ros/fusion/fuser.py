@@ -13,7 +13,7 @@ from depth_pro_ros.errors import AlignmentError
 from depth_pro_ros.fusion import blend
 from depth_pro_ros.fusion import field as smooth
 from depth_pro_ros.fusion.alignment import AlignmentSettings, align
-from depth_pro_ros.fusion.samples import Pairs, pair
+from depth_pro_ros.fusion.pairs import Pairs, pair
 from depth_pro_ros.fusion.scale_filter import (
     COASTING,
     REFUSED,
@@ -136,7 +136,8 @@ class Fuser:
 def _inverse(depth_m: np.ndarray) -> np.ndarray:
     """Return inverse depth (H, W) float32, 0 where depth is not finite."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.isfinite(depth_m), np.float32(1) / depth_m, np.float32(0))
+        inverse = np.reciprocal(depth_m, dtype=np.float32)
+    return cv2.patchNaNs(inverse, 0.0)
 
 
 def _aligned(inverse: np.ndarray, factor: ScaleEstimate) -> np.ndarray:

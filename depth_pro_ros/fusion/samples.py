@@ -7,23 +7,12 @@ A cue's own grid may differ from the prediction's: a pixel u of an image of widt
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from depth_pro_ros.errors import CalibrationError, ImageError
 from depth_pro_ros.geometry import pinhole, stereo
 from depth_pro_ros.records import Intrinsics, MetricSamples
-
-CELLS = 8
-"""Samples are spread if they occupy many cells of a CELLS x CELLS grid over the image."""
-
-_ROUNDING = 1e-6  # of a pixel, by which (u + 0.5) W / w may fall short of a whole number
-_OFF_CENTRE = 0.05  # of a pixel
-_SAME_SURFACE = 0.05  # relative change of inverse depth within half a pixel that is no edge
-_PART = 1 << 14  # also below the 32767 of cv2.remap
 
 
 def samples_from_depth(
@@ -47,18 +36,15 @@ def samples_from_depth(
         raise CalibrationError(f"the cue '{source}' needs exactly one of sigma_relative and sigma_m")
     given = _sigma(sigma_relative if sigma_m is None else sigma_m, depth.shape, source)
     with np.errstate(invalid="ignore"):
-        known = np.isfinite(depth) & (depth > 0)
-        if np.ndim(given):
-            known &= np.isfinite(given) & (given > 0)
-    own_height, own_width = depth.shape
+        known = (depth > 0) & (depth < np.inf)
+        if given.ndim:
+            known &= (given > 0) & (given < np.inf)
     where = np.flatnonzero(known)
-    metres = depth.reshape(-1)[where].astype(np.float64)
-    spread = given.reshape(-1)[where] if np.ndim(given) else np.full_like(metres, given)
-    spread = spread * metres if sigma_m is None else spread.astype(np.float64)
-    row = where // own_width
-    width, height = own_width if width is None else width, own_height if height is None else height
-    u, v = _moved(where - row * own_width, own_width, width), _moved(row, own_height, height)
-    return MetricSamples(u, v, metres, spread, width, height, source)
+    metres = _real(depth.reshape(-1)[where])
+    spread = _real(given.reshape(-1)[where]) if given.ndim else np.full_like(metres, given)
+    if sigma_m is None:
+        spread = spread * metres
+    return _placed(where, depth.shape, metres, spread, (width, height), source)
 
 
 def samples_from_disparity(
@@ -82,11 +68,17 @@ def samples_from_disparity(
         if not (math.isfinite(value) and value > 0):
             raise CalibrationError(f"the {name} of the cue '{source}' is {value}: give the stereo pair's, above 0")
     disparity = _image(disparity_px, f"the cue '{source}'")
-    depth = stereo.depth_from_disparity(disparity, focal_px, baseline_m, doffs_px)
     sigma = np.asarray(_sigma(sigma_px, disparity.shape, source), np.float32)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = sigma / (disparity + np.float32(doffs_px))  # sigma_Z = Z^2 sigma_d / (f B) = Z sigma_d / (d + doffs)
-    return samples_from_depth(depth, sigma_relative=relative, width=width, height=height, source=source)
+    with np.errstate(invalid="ignore"):
+        known = (disparity > -doffs_px) & (disparity < np.inf)
+        if sigma.ndim:
+            known &= (sigma > 0) & (sigma < np.inf)
+    where = np.flatnonzero(known)
+    seen_px = disparity.reshape(-1)[where].astype(np.float32, copy=False)
+    metres = stereo.depth_from_disparity(seen_px, focal_px, baseline_m, doffs_px)
+    spread = sigma.reshape(-1)[where] if sigma.ndim else sigma
+    spread = metres * spread / (seen_px + np.float32(doffs_px))  # Z^2 sigma_d / (f B) = Z sigma_d / (d + doffs)
+    return _placed(where, disparity.shape, metres, spread, (width, height), source)
 
 
 def samples_from_points(
@@ -116,7 +108,7 @@ def _image(values: np.ndarray, what: str) -> np.ndarray:
     return array
 
 
-def _sigma(value: float | np.ndarray, shape: tuple[int, ...], source: str) -> np.ndarray:
+def _sigma(value: float | np.ndarray | None, shape: tuple[int, ...], source: str) -> np.ndarray:
     """Return sigma as a number or array of `shape`; raise CalibrationError where it can be none."""
     sigma = np.asarray(value)
     if sigma.ndim and sigma.shape != shape:
@@ -126,10 +118,32 @@ def _sigma(value: float | np.ndarray, shape: tuple[int, ...], source: str) -> np
     return sigma
 
 
+def _real(values: np.ndarray) -> np.ndarray:
+    """Return the values as float32 if that is what they are, else as float64."""
+    return values if values.dtype == np.float32 else values.astype(np.float64)
+
+
+def _placed(
+    where: np.ndarray,
+    shape: tuple[int, int],
+    depth_m: np.ndarray,
+    sigma_m: np.ndarray,
+    size: tuple[int | None, int | None],
+    source: str,
+) -> MetricSamples:
+    """Return samples at the flat indices `where` of an image of `shape`, told in one of `size` (width, height)."""
+    own_height, own_width = shape
+    width, height = (own if given is None else given for own, given in zip((own_width, own_height), size, strict=True))
+    row = where // own_width
+    u, v = _moved(where - row * own_width, own_width, width), _moved(row, own_height, height)
+    return MetricSamples(u, v, depth_m, sigma_m, width, height, source)
+
+
 def _moved(coordinate: np.ndarray, size: int, to_size: int) -> np.ndarray:
-    """Return pixel coordinates, float64, along a side of `size` pixels after a resize to `to_size`."""
-    moved = coordinate.astype(np.float64)
-    return moved if size == to_size else (moved + 0.5) * (to_size / size) - 0.5
+    """Return pixel coordinates along a side of `size` pixels after a resize to `to_size`; float32 if they are whole."""
+    if size == to_size:
+        return coordinate.astype(np.float32)
+    return (coordinate + 0.5) * (to_size / size) - 0.5
 
 
 def usable(samples: MetricSamples) -> MetricSamples:
@@ -137,7 +151,7 @@ def usable(samples: MetricSamples) -> MetricSamples:
 
     Raises ImageError when the arrays differ in length or the image has no size.
     """
-    u, v, depth, sigma = (np.asarray(a, np.float64) for a in (samples.u, samples.v, samples.depth_m, samples.sigma_m))
+    u, v, depth, sigma = (_real(np.asarray(a)) for a in (samples.u, samples.v, samples.depth_m, samples.sigma_m))
     width, height, source = samples.width, samples.height, samples.source
     if not (u.ndim == 1 and u.shape == v.shape == depth.shape == sigma.shape) or min(width, height) < 1:
         raise ImageError(
@@ -151,94 +165,3 @@ def usable(samples: MetricSamples) -> MetricSamples:
         keep = (depth > 0) & (depth < np.inf) & (sigma > 0) & (sigma < np.inf)
         keep &= (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5)
     return MetricSamples(u[keep], v[keep], depth[keep], sigma[keep], width, height, source)
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Samples beside a prediction of `width` x `height` at their pixels; all arrays (N,), of one length.
-
-    `pixel` is the flat index into the prediction, `predicted_inv` and `measured_inv` (float32) inverse depth in
-    1/m, `sigma` (float32) the relative standard deviation of the measurement (to first order the same for depth and
-    inverse depth, since sigma_{1/Z} = sigma_Z / Z^2).
-    """
-
-    pixel: np.ndarray
-    predicted_inv: np.ndarray
-    measured_inv: np.ndarray
-    sigma: np.ndarray
-    width: int
-    height: int
-
-    def __len__(self) -> int:
-        return len(self.pixel)
-
-    def __getitem__(self, index: np.ndarray | slice) -> Pairs:
-        columns = (self.pixel, self.predicted_inv, self.measured_inv, self.sigma)
-        return Pairs(*(column[index] for column in columns), self.width, self.height)
-
-    def double(self) -> Pairs:
-        """Return the pairs in float64, for arithmetic that cancels."""
-        columns = (self.predicted_inv, self.measured_inv, self.sigma)
-        return Pairs(self.pixel, *(column.astype(np.float64) for column in columns), self.width, self.height)
-
-    def place(self, columns: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return (u, v), each (N,), of the samples in the image resized to `columns` x `rows`."""
-        row = self.pixel // self.width
-        column = self.pixel - row * self.width
-        return (column + 0.5) * (columns / self.width) - 0.5, (row + 0.5) * (rows / self.height) - 0.5
-
-    def cells(self, columns: int = CELLS, rows: int = CELLS) -> np.ndarray:
-        """Return the flat index (N,) of each sample's cell when the image is cut into `columns` x `rows`."""
-        row = self.pixel // self.width
-        column = self.pixel - row * self.width
-        return (row * rows // self.height) * columns + column * columns // self.width
-
-
-def pair(inverse: np.ndarray, cues: Sequence[MetricSamples]) -> Pairs:
-    """Return what all cues say beside a predicted inverse depth (H, W), where 0 or NaN is no known depth.
-
-    A sample is taken to the centre of its pixel along the surface that is predicted there. Samples on pixels
-    without a predicted depth are left out.
-    """
-    height, width = inverse.shape
-    parts = [_one(inverse, usable(cue)) for cue in cues]
-    if len(parts) == 1:
-        return Pairs(*parts[0], width, height)
-    empty = np.zeros(0, np.float32)
-    columns = zip(*parts, strict=True) if parts else [[np.zeros(0, np.intp)], [empty], [empty], [empty]]
-    return Pairs(*(np.concatenate(column) for column in columns), width, height)
-
-
-def _one(inverse: np.ndarray, cue: MetricSamples) -> tuple[np.ndarray, ...]:
-    """Return the four columns of `Pairs` for one cue, worked out in parts that stay in the processor's cache."""
-    height, width = inverse.shape
-    count = len(cue.u)
-    pixel = np.empty(count, np.intp)
-    predicted, measured, sigma = (np.empty(count, np.float32) for _ in range(3))
-    for start in range(0, count, _PART):
-        part = slice(start, start + _PART)
-        x, y = (cue.u[part] + 0.5) * (width / cue.width), (cue.v[part] + 0.5) * (height / cue.height)
-        column = np.minimum((x + _ROUNDING).astype(np.intp), width - 1)
-        row = np.minimum((y + _ROUNDING).astype(np.intp), height - 1)
-        pixel[part] = row * width + column
-        predicted[part] = inverse.reshape(-1)[pixel[part]]
-        measured[part] = 1.0 / cue.depth_m[part]
-        sigma[part] = cue.sigma_m[part] / cue.depth_m[part]
-        if max(np.abs(x - column - 0.5).max(), np.abs(y - row - 0.5).max()) > _OFF_CENTRE:
-            measured[part] *= _transport(inverse, x - 0.5, y - 0.5, predicted[part])
-    known = predicted > 0
-    columns = (pixel, predicted, measured, sigma)
-    return columns if known.all() else tuple(column[known] for column in columns)
-
-
-def _transport(inverse: np.ndarray, u: np.ndarray, v: np.ndarray, at_pixel: np.ndarray) -> np.ndarray:
-    """Return the factor (N,) from the inverse depth at (u, v) to that at the pixel's centre, by the prediction's shape.
-
-    Inverse depth is linear over a plane's image, so that bilinear interpolation is exact there. Where the prediction
-    has an edge or a gap in between, it tells nothing of the sample, and the factor is 1.
-    """
-    here = cv2.remap(
-        inverse, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )[:, 0]
-    factor = at_pixel / np.maximum(here, np.float32(1e-12))
-    return np.where(np.abs(factor - 1) < _SAME_SURFACE, factor, np.float32(1))

@@ -30,7 +30,8 @@ class ScaleFilterSettings:
     """How the factor is followed, and when a change of it is believed.
 
     `drift` is what s and p wander in one second (standard deviation, growing with the root of time); a change
-    beyond `gate` standard deviations and beyond `least_jump` is held until `confirm_frames` in a row agree.
+    beyond `gate` standard deviations, beyond `least_jump` and beyond the misfit of the fit that asks for it (a factor
+    is no better defined than that) is held until `confirm_frames` in a row agree.
     `share_prior` is p's standard deviation before any shift is earned, `max_sigma` where uncertainty stops growing.
     """
 
@@ -74,7 +75,7 @@ class ScaleEstimate:
 
 @dataclass(frozen=True)
 class _State:
-    """A measured or filtered factor: s and p with their variances at `reference`."""
+    """A measured or filtered factor: s and p with their variances at `reference`, and the last fit's misfit."""
 
     log_ratio: float
     share: float
@@ -82,6 +83,7 @@ class _State:
     share_variance: float
     reference: float
     support: tuple[float, float]
+    misfit: float
 
     def factor(self) -> tuple[float, float]:
         """Return (scale, shift_inv)."""
@@ -91,7 +93,7 @@ class _State:
     def at(self, reference: float) -> _State:
         """Return the same factor told at another reference; exact for the factor, kept for the variances."""
         scale, shift = self.factor()
-        level = float(ratio(scale, shift, self.support, reference))
+        level = float(ratio(scale, shift, self.support, np.asarray(reference)))
         share = min(shift / (reference * level), _MAX_SHARE)
         return replace(self, log_ratio=math.log(level), share=share, reference=reference)
 
@@ -125,7 +127,7 @@ class ScaleFilter:
         if not self._jumps(predicted, measurement):
             return self._accept(self._merged(predicted, measurement), measured, stamp_ns)
         self._confirm(measurement)
-        if self._pending_count >= self._settings.confirm_frames:
+        if self._pending is not None and self._pending_count >= self._settings.confirm_frames:
             return self._accept(self._pending, measured, stamp_ns)
         change = math.exp(measurement.log_ratio - predicted.log_ratio)
         return self.current(
@@ -161,7 +163,7 @@ class ScaleFilter:
         share_sigma = min(3.0 * sigma, self._settings.share_prior) if earned else self._settings.share_prior
         return _State(
             math.log(level), min(share, _MAX_SHARE), sigma**2, share_sigma**2, measured.reference_inv,
-            measured.support_inv,
+            measured.support_inv, measured.residual,
         )  # fmt: skip
 
     def _grown(self, state: _State, stamp_ns: int) -> _State:
@@ -176,7 +178,7 @@ class ScaleFilter:
 
     def _jumps(self, first: _State, second: _State) -> bool:
         """Tell whether two factors differ by more than their uncertainty and `least_jump` allow."""
-        gate, least = self._settings.gate, self._settings.least_jump
+        gate, least = self._settings.gate, max(self._settings.least_jump, second.misfit)
         limit = max(gate * math.sqrt(first.log_variance + second.log_variance), least)
         share_limit = max(gate * math.sqrt(first.share_variance + second.share_variance), 2.0 * least)
         return abs(second.log_ratio - first.log_ratio) > limit or abs(second.share - first.share) > share_limit
@@ -203,6 +205,7 @@ class ScaleFilter:
             predicted.share_variance * (1.0 - share_gain),
             measurement.reference,
             (low, high),
+            measurement.misfit,
         )
 
     def _accept(self, state: _State, measured: Alignment, stamp_ns: int) -> ScaleEstimate:

@@ -77,7 +77,11 @@ def euler_from_rotation(R: np.ndarray, axes: str = "xyz") -> np.ndarray:
 
     In gimbal lock SciPy sets the third angle to zero and warns.
     """
-    return _batched(lambda flat: Rotation.from_matrix(flat).as_euler(axes), _rotations(R), 2)
+    return _batched(
+        lambda flat: Rotation.from_matrix(flat).as_euler(axes),  # type: ignore[call-overload]  # axes is any text
+        _rotations(R),
+        2,
+    )
 
 
 def rotation_from_vector(vector_rad: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def rectifier(distortion: Distortion, width: int, height: int) -> Rectifier | No
     That is: no distortion, R the identity and K equal to P. P must be given.
     """
     straight = not np.any(distortion.coefficients) and np.allclose(distortion.R, np.eye(3), atol=1e-9)
-    if straight and np.allclose(distortion.K, distortion.P, atol=1e-6):
+    if straight and distortion.P is not None and np.allclose(distortion.K, distortion.P, atol=1e-6):
         return None
     return Rectifier(distortion, width, height)
 

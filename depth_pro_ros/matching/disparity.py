@@ -92,7 +92,7 @@ class StereoMatcher:
         self._block, self._uniqueness = block, uniqueness
         self._tolerance = round(max_disagreement_px * STEPS)
         self._speckle_px = speckle_px
-        self._sgbm = cv2.StereoSGBM_create(
+        self._sgbm = cv2.StereoSGBM_create(  # type: ignore[attr-defined]  # the name that OpenCV 4.5 has, too
             minDisparity=min_disparity,
             numDisparities=num_disparities,
             blockSize=block,

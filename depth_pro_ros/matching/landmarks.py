@@ -110,7 +110,8 @@ class Triangulator:
     def samples(self) -> MetricSamples:
         """Return the newest landmarks as metric samples of their image; empty when there are none."""
         newest, size = self._newest, (self._intrinsics.width, self._intrinsics.height)
-        return MetricSamples(*newest.uv.T, newest.points_camera[:, 2], newest.sigma_m, *size, SOURCE)
+        u, v = newest.uv.T
+        return MetricSamples(u, v, newest.points_camera[:, 2], newest.sigma_m, *size, SOURCE)
 
     def _sigma(self, fit: Triangulation, good: np.ndarray) -> np.ndarray:
         """Return the depth's standard deviation (N,) in metres of the points that `good` selects.
@@ -125,7 +126,8 @@ class Triangulator:
     def _compare(self, tracks: Tracks, T: np.ndarray) -> None:
         """Measure how the given pose differs from the one at which the last landmarks would be seen so."""
         ids, world = self._trusted
-        _, known, seen = np.intersect1d(ids, tracks.ids, assume_unique=True, return_indices=True)
+        index, found = tracks.find(ids)
+        known, seen = np.flatnonzero(found), index[found]
         if len(known) < MIN_TEXTURE:
             return
         try:

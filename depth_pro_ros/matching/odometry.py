@@ -76,11 +76,11 @@ class VisualOdometry:
         if self._keyframe is None:
             return self._start(gray, depth_m, tracks)
         try:
-            estimate, moving = self._locate(tracks)
+            estimate, moving = self._locate(tracks, self._keyframe)
         except TrackingError:
             self._tracker.rewind(self._keyframe.gray, self._keyframe.tracks)
             raise
-        self._forget(moving, tracks)
+        self._forget(moving, tracks, self._keyframe)
         if estimate.keyframe:
             self._add_points(tracks, depth_m, estimate.T_world_camera)
             self._keyframe = _Keyframe(gray.copy(), tracks, estimate.T_world_camera, estimate.covariance)
@@ -107,30 +107,28 @@ class VisualOdometry:
         self._keyframe = _Keyframe(gray.copy(), tracks, np.eye(4), np.zeros((6, 6)))
         return OdometryEstimate(np.eye(4), np.zeros((6, 6)), len(self._ids), len(self._ids), True)
 
-    def _locate(self, tracks: Tracks) -> tuple[OdometryEstimate, np.ndarray]:
+    def _locate(self, tracks: Tracks, last: _Keyframe) -> tuple[OdometryEstimate, np.ndarray]:
         """Return the pose, and the ids of corners that do not agree with it."""
         _, known, seen = np.intersect1d(self._ids, tracks.ids, assume_unique=True, return_indices=True)
         fit = pnp.solve(self._world[known], tracks.uv[seen], self._intrinsics)
-        last = self._keyframe
         covariance = fit.covariance + carried(last.covariance, last.T_world_camera, fit.T_world_camera)
         inliers = int(fit.inliers.sum())
-        keyframe = self._is_keyframe(tracks, fit.T_world_camera, inliers)
+        keyframe = self._is_keyframe(tracks, last, fit.T_world_camera, inliers)
         estimate = OdometryEstimate(fit.T_world_camera, covariance, inliers, len(known), keyframe)
         return estimate, self._ids[known[~fit.inliers]]
 
-    def _is_keyframe(self, tracks: Tracks, T_world_camera: np.ndarray, inliers: int) -> bool:
+    def _is_keyframe(self, tracks: Tracks, last: _Keyframe, T_world_camera: np.ndarray, inliers: int) -> bool:
         """Return whether new points are wanted: few are left in view, or the camera has moved on."""
         if inliers < self._settings.keyframe_share * len(tracks.ids):
             return True
-        last = self._keyframe
         then, now = last.tracks.common(tracks)
         R_now_then = T_world_camera[:3, :3].T @ last.T_world_camera[:3, :3]
         moved = parallax_px(last.tracks.uv[then], tracks.uv[now], R_now_then, self._intrinsics)
         return moved > self._settings.keyframe_px
 
-    def _forget(self, moving: np.ndarray, tracks: Tracks) -> None:
+    def _forget(self, moving: np.ndarray, tracks: Tracks, last: _Keyframe) -> None:
         """Drop points that contradict the pose, and those out of view; the last keyframe's stay, to return to."""
-        kept = np.isin(self._ids, tracks.ids) | np.isin(self._ids, self._keyframe.tracks.ids)
+        kept = np.isin(self._ids, tracks.ids) | np.isin(self._ids, last.tracks.ids)
         kept &= ~np.isin(self._ids, moving)
         self._ids, self._world = self._ids[kept], self._world[kept]
 

@@ -125,9 +125,10 @@ def _jacobian(points_world: np.ndarray, T: np.ndarray, intrinsics: Intrinsics) -
     z = np.where(np.abs(z) < 1e-6, 1e-6, z)
     zero = np.zeros_like(z)
     fx, fy = intrinsics.fx, intrinsics.fy
-    du_dp = np.stack([np.stack([fx / z, zero, -fx * x / z**2], 1), np.stack([zero, fy / z, -fy * y / z**2], 1)], 1)
+    du_dp = np.stack([fx / z, zero, -fx * x / z**2, zero, fy / z, -fy * y / z**2], axis=1).reshape(-1, 2, 3)
     rows = du_dp @ T[:3, :3].T
-    return np.concatenate([-rows, np.cross(rows, away[:, None])], axis=2)
+    (a, b, c), (x, y, z) = rows.transpose(2, 0, 1), away.T[..., None]
+    return np.concatenate([-rows, np.stack([b * z - c * y, c * x - a * z, a * y - b * x], axis=2)], axis=2)
 
 
 def _covariance(points_world: np.ndarray, residual: np.ndarray, T: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:

@@ -64,7 +64,8 @@ def _starts(sequence: list[Tracks], intrinsics: Intrinsics) -> list[tuple[int, P
     Several, since an essential matrix may have a second, wrong minimum, which shows only when the sequence does not
     go on from it.
     """
-    starts, reason = [], "there are fewer than two images"
+    starts: list[tuple[int, Points]] = []
+    reason = "there are fewer than two images"
     for first in range(len(sequence)):
         for second in range(first + 1, len(sequence)):
             here, there = sequence[first].common(sequence[second])

@@ -20,7 +20,8 @@ MAX_BACK_PX = 0.7  # between a corner and itself after the way forth and back
 MIN_TRACK_QUALITY = 1e-4  # of calcOpticalFlowPyrLK, below which its normal matrix is taken for singular
 BORDER_PX = 6
 REFILL_BELOW = 0.85  # new corners are searched when fewer than this share is left
-_TERMINATION = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02)
+_AHEAD = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02)
+_BACK = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.05)  # only to be compared with MAX_BACK_PX
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +33,15 @@ class Tracks:
 
     def common(self, other: Tracks) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices here and in `other` of the corners that both have."""
-        _, here, there = np.intersect1d(self.ids, other.ids, assume_unique=True, return_indices=True)
-        return here, there
+        there, known = other.find(self.ids)
+        return np.flatnonzero(known), there[known]
+
+    def find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the index (N,) here of each of `ids` (N,) int64, and whether it is here (N,) bool at all."""
+        if not len(self.ids):
+            return np.zeros(len(ids), np.intp), np.zeros(len(ids), bool)
+        index = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return index, self.ids[index] == ids
 
     def only(self, keep: np.ndarray) -> Tracks:
         """Return the tracks that the mask (N,) bool or the indices select."""
@@ -63,7 +71,7 @@ class Tracker:
         Raises ImageError for another kind of array, or another size than before.
         """
         self._check(gray)
-        followed = self._follow(gray) if self._gray is not None and len(self._tracks.ids) else NO_TRACKS
+        followed = self._follow(self._gray, gray) if self._gray is not None and len(self._tracks.ids) else NO_TRACKS
         if len(followed.ids) < REFILL_BELOW * self._max_tracks:
             followed = self._refill(gray, followed)
         self._gray, self._tracks = gray.copy(), followed
@@ -83,24 +91,26 @@ class Tracker:
                 f"{self._gray.shape[1]}x{self._gray.shape[0]}: make a new tracker when the camera's size changes"
             )
 
-    def _follow(self, gray: np.ndarray) -> Tracks:
-        """Return the tracks that reach `gray` and whose way back ends where it began."""
+    def _follow(self, before: np.ndarray, gray: np.ndarray) -> Tracks:
+        """Return the tracks of `before` that reach `gray` and whose way back ends where it began."""
         start = self._tracks.uv.astype(np.float32)
-        ahead, ahead_found = self._flow(self._gray, gray, start)
-        back, back_found = self._flow(gray, self._gray, ahead)
+        ahead, ahead_found = self._flow(before, gray, start, _AHEAD)
+        back, back_found = self._flow(gray, before, ahead, _BACK)
         height, width = gray.shape
         inside = (ahead >= BORDER_PX).all(axis=1) & (ahead < (width - BORDER_PX, height - BORDER_PX)).all(axis=1)
         returned = np.linalg.norm(back - start, axis=1) <= MAX_BACK_PX
         keep = ahead_found & back_found & inside & returned
         return Tracks(self._tracks.ids[keep], ahead[keep].astype(np.float64))
 
-    def _flow(self, before: np.ndarray, after: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _flow(
+        self, before: np.ndarray, after: np.ndarray, points: np.ndarray, termination: tuple[int, int, float]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return where `points` (N, 2) float32 of `before` are in `after`, and which were found.
 
         The way back is searched without a hint: from where a corner began, even a false match finds back.
         """
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(
-            before, after, points, None, None, None, self._window, LEVELS, _TERMINATION, 0, MIN_TRACK_QUALITY
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
+            before, after, points, None, None, None, self._window, LEVELS, termination, 0, MIN_TRACK_QUALITY
         )
         return moved.reshape(-1, 2), found.ravel().astype(bool)
 

@@ -53,8 +53,8 @@ class Window:
         """
         uv = np.full((len(ids), len(self.views), 2), np.nan)
         for index, view in enumerate(self.views):
-            _, here, there = np.intersect1d(ids, view.tracks.ids, assume_unique=True, return_indices=True)
-            uv[here, index] = view.tracks.uv[there]
+            there, known = view.tracks.find(ids)
+            uv[known, index] = view.tracks.uv[there[known]]
         newest = self.views[-1].T_world_camera
         return uv, np.stack([np.linalg.solve(view.T_world_camera, newest) for view in self.views])
 

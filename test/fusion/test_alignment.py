@@ -1,5 +1,7 @@
 """The robust fit: exact on exact data, unmoved by gross outliers, and silent rather than wrong."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,27 @@ def test_samples_from_one_corner_earn_no_shift(rng):
     corner = rng.integers(12, size=300) * WIDTH + rng.integers(16, size=300)  # 2 x 2 of the 8 x 8 parts
     found = align(pairs_of(1.7 * predicted - 0.15, predicted, rng, pixel=corner))
     assert found.shift_inv == 0.0 and "parts of the image" in found.reason
+
+
+def test_samples_that_span_few_of_the_images_depths_earn_no_shift(rng):
+    """The image's inverse depth is 0.1 to 1, that of the samples 0.216 to 0.984 without their outermost: 85 % of it."""
+    near, overview = scene(rng), np.linspace(0.1, 1.0, 500, dtype=np.float32)
+    assert near.reach() == 1.0  # without an overview nothing is known against it
+    seen = dataclasses.replace(near, overview_inv=overview)
+    assert seen.reach() == pytest.approx(0.853, abs=0.03)
+    assert align(seen).shift_inv != 0.0
+    found = align(seen, AlignmentSettings(shift_min_reach=0.9))
+    assert found.shift_inv == 0.0 and "span the depths of 8" in found.reason
+
+
+def test_a_poor_network_is_accepted_where_its_ranks_leave_no_doubt(rng):
+    """A misfit of 40 %: refused at a rank correlation of chance, accepted when far is far and near is near."""
+    predicted = np.exp(rng.uniform(-2.0, 0.5, 300))
+    measured = 1.4 * predicted * np.exp(rng.normal(0, 0.42, 300))
+    found = align(pairs_of(measured, predicted, rng))
+    assert 0.35 < found.residual < 0.5 and found.scale == pytest.approx(1.4, rel=0.1)
+    with pytest.raises(AlignmentError, match="at most 35%"):
+        align(pairs_of(rng.permutation(measured), predicted, rng))
 
 
 def test_outliers_lend_no_breadth(rng):

@@ -211,7 +211,11 @@ SUBSETS = {
 @pytest.mark.parametrize("name", [world.HOLOLENS, world.LIVINGROOM])
 @pytest.mark.parametrize("kind", SUBSETS)
 def test_few_or_clustered_landmarks_do_no_worse_than_scale_only(data_dir, name, kind):
-    """Over many distortions. What is refused is left unfused, and counted."""
+    """Over many distortions. What is refused is left unfused, and counted.
+
+    What is not earned is left out, and then the two differ by how a median is weighted (0.5 % of the error at most).
+    What is earned by chance does harm once in some hundred times.
+    """
     ratios, refused = [], 0
     for index in (0, 8, 16, 24):
         grey, truth = world.read_rgbd(data_dir, name, index)
@@ -230,7 +234,7 @@ def test_few_or_clustered_landmarks_do_no_worse_than_scale_only(data_dir, name, 
         f"{name}, {kind}: {ratios.mean():.2f} of scale-only on average, at worst {ratios.max():.2f}, "
         f"{refused} of 24 refused"
     )
-    assert ratios.mean() <= 1.0001 and ratios.max() <= 1.05
+    assert ratios.mean() <= 1.0001 and ratios.max() <= 1.03 and np.mean(ratios > 1.005) <= 1 / 20
     assert refused <= 8
 
 

@@ -1,5 +1,7 @@
 """The factor over time: smooth, patient with jumps, and ever less sure without a cue."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,15 @@ def test_a_single_jump_is_held_and_forgotten():
     scale_filter = ScaleFilter()
     states = [(e.state, round(e.scale, 6)) for e in feed(scale_filter, [1.5] * 5 + [3.0] + [1.5] * 2)]
     assert states == [("tracking", 1.5)] * 5 + [("held", 1.5)] + [("tracking", 1.5)] * 2
+
+
+def test_a_change_within_the_misfit_is_no_jump():
+    """1.5 to 1.9 is 24 %: a jump for a fit of 3 % misfit, none for one of 30 %."""
+    vague = dataclasses.replace(measured(1.9), residual=0.3)
+    for change, state in ((measured(1.9), "held"), (vague, "tracking")):
+        scale_filter = ScaleFilter()
+        feed(scale_filter, [1.5] * 5)
+        assert scale_filter.update(change, SECOND // 2).state == state
 
 
 def test_a_jump_that_lasts_is_confirmed():
