@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,7 +98,7 @@ def watched(network: DepthPro) -> Iterator[Peak]:
             hook.remove()
 
 
-def _scores(name: str, heads: int, peak: Peak):
+def _scores(name: str, heads: int, peak: Peak) -> Callable[[nn.Module, object, Tensor], None]:
     """Return a hook on an attention's projection that sees q k^T / sqrt(d), the numbers before the softmax."""
 
     def hook(_module: nn.Module, _inputs: object, qkv: Tensor) -> None:

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import cv2
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 MAX_INVERSE_DEPTH = 1e4  # 1/m, as the original clamps
+BAND = 1 << 17  # pixels that stay in the processor's cache
 
 
 def to_depth(canonical: Tensor, width: int, focal_px: float, size: tuple[int, int], max_range_m: float) -> Tensor:
-    """Return depth (h, w) float32 in metres from canonical inverse depth (S, S).
+    """Return depth (h, w) float32 in metres from canonical inverse depth (S, S) float32, which stays as it is.
 
     `width` and `focal_px` are of the image that the network saw, `size` = (w, h) is wanted. Inverse depth
-    is C * w / f (arXiv:2410.02073, section 3.1), resized bilinearly; below 1 / max_range_m the depth is
-    +Inf, and where the network gave NaN it is NaN.
+    is C * w / f (arXiv:2410.02073, section 3.1), resized bilinearly; from max_range_m on the depth
+    is +Inf, and where the network gave NaN it is NaN.
     """
-    inverse = (canonical * (width / focal_px))[None, None]
-    if tuple(inverse.shape[2:]) != (size[1], size[0]):
-        inverse = F.interpolate(inverse, size=(size[1], size[0]), mode="bilinear", align_corners=False)
-    inverse = inverse[0, 0]
-    far = inverse < 1.0 / max_range_m
-    return inverse.clamp(max=MAX_INVERSE_DEPTH).reciprocal_().masked_fill_(far, torch.inf)
+    metres = torch.full((), focal_px / width, device=canonical.device)  # of a canonical inverse depth of 1
+    depth = _resized(canonical, size)
+    for band in torch.split(depth, _rows(depth)):
+        # What is not above the range's becomes 0, whose inverse is infinite; NaN is neither above nor below and stays.
+        F.threshold(band, focal_px / (width * max_range_m), 0.0, inplace=True)
+        torch.div(metres, band, out=band)
+        band.clamp_(min=1 / MAX_INVERSE_DEPTH)
+    return depth
+
+
+def _resized(plane: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return a copy of `plane` (H, W), resized bilinearly to `size` = (w, h); on the CPU by OpenCV."""
+    if tuple(plane.shape) == (size[1], size[0]):
+        return plane.clone(memory_format=torch.contiguous_format)
+    if plane.device.type == "cpu":
+        return torch.from_numpy(cv2.resize(plane.numpy(), size, interpolation=cv2.INTER_LINEAR))
+    return F.interpolate(plane[None, None], size=(size[1], size[0]), mode="bilinear", align_corners=False)[0, 0]
+
+
+def _rows(depth: Tensor) -> int:
+    """Return how many rows are worked on at once: on the CPU as many as its cache holds."""
+    return max(1, BAND // depth.shape[1]) if depth.device.type == "cpu" else depth.shape[0]

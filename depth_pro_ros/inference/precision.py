@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from depth_pro_ros.errors import ConfigurationError, DepthProError
+from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network import DepthPro
 
 DEVICES = ("auto", "cuda", "cpu", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 TOLERANCE = 0.05  # median relative deviation from float32 that the self-check accepts
 
-# PyTorch before 2.5 (JetPack 6) has it under torch.cuda only.
-OutOfMemory: type[Exception] = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
 AMPERE = (8, 0)  # the first NVIDIA generation with bfloat16 arithmetic
 
 Log = Callable[[str], None]
@@ -85,17 +82,6 @@ def _computes(device: torch.device, dtype: torch.dtype) -> bool:
     support = "_is_mkldnn_bf16_supported" if dtype is torch.bfloat16 else "_is_mkldnn_fp16_supported"
     check = getattr(torch.ops.mkldnn, support, None) if torch.backends.mkldnn.is_available() else None
     return bool(check and check())
-
-
-@contextlib.contextmanager
-def memory_limit(error: type[DepthProError], doing: str, advice: str) -> Iterator[None]:
-    """Turn running out of device memory into `error`, and give back what was cached."""
-    try:
-        yield
-    except OutOfMemory as reason:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        raise error(f"the device ran out of memory with {doing}: {advice} ({reason})") from reason
 
 
 def fixed_image(side: int, device: torch.device) -> Tensor:

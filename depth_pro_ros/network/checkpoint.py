@@ -80,6 +80,11 @@ def save(
     metadata; "apple": the official .pt naming; "transformers": a folder with config.json.
     """
     path = Path(path)
+    if network.simplified:
+        raise CheckpointError(
+            f"'{path}' was not written: this network is simplified, its folded layers have no place in a checkpoint; "
+            "save the network before simplify, or load it anew"
+        )
     if layout in ("apple", "transformers") and network.config != network.config.published():
         raise CheckpointError(
             f"layout '{layout}' has no place for the '{network.config.stem}' stem: save these weights as native"

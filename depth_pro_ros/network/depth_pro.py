@@ -19,6 +19,7 @@ class DepthPro(nn.Module):
 
     `patch_batch` bounds how many of the 35 patches of each image are encoded at once (0: all), and `strips` in how
     many parts the finest level, which has most of the activations, is computed. Neither changes the results.
+    `simplify` sets `simplified`, and `finish`: the head with the finest level's projection folded in.
     """
 
     def __init__(self, config: NetworkConfig):
@@ -31,6 +32,8 @@ class DepthPro(nn.Module):
         self.decoder = Decoder(config)
         self.head = Head(config)
         self.fov = FovBranch(config)
+        self.finish: nn.Module | None = None
+        self.simplified = False
 
     def forward(self, image: Tensor, fov: bool = True, raw: bool = False) -> tuple[Tensor, Tensor | None]:
         """(B, 3, S, S) in [-1, 1] → canonical inverse depth (B, 1, S, S) float32, degrees (B,) float32.
@@ -65,7 +68,8 @@ class DepthPro(nn.Module):
         """Level 1's features (B, C, 4h, 4w) and latent 0's tokens (B, C', h, w) → the output (B, 1, 16h, 16w)."""
         fusions = self.decoder.fusions
         x = fusions[0].add(fusions[1].up(features), self.encoder.level(0, [latent]))
-        return self.head(fusions[0].up(fusions[0].resnet2(x)), raw)
+        x = fusions[0].resnet2(x)
+        return self.head(fusions[0].up(x), raw) if self.finish is None else self.finish(x, raw)
 
     def _finest_in_strips(self, features: Tensor, latent: Tensor, raw: bool) -> Tensor:
         """Do `_finest` for a few rows of tokens at a time, exactly.

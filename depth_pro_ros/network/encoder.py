@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +39,22 @@ def merge(tokens: Tensor, steps: int, padding: int) -> Tensor:
     return torch.cat(rows, dim=1).permute(0, 3, 1, 2)
 
 
+@torch.compiler.assume_constant_result
+@functools.lru_cache(maxsize=256)
+def merged_tokens(grid: int, batch: int, start: int, end: int, device: torch.device) -> Tensor:
+    """Return the numbers (M,) of the tokens that `merge` keeps of the patches `start` to `end`, counted from there.
+
+    Patches are those of `batch` images in the order of `Encoder.forward`: fine, middle, coarse, each patch-major.
+    """
+    kept, first = [], 0
+    for steps, padding in ((FINE, grid // 8), (MIDDLE, grid // 4), (1, 0)):
+        numbers = torch.arange(first, first + steps**2 * batch * grid**2, device="cpu")
+        kept.append(merge(numbers.view(-1, grid**2, 1), steps, padding).flatten())
+        first += len(numbers)
+    tokens = torch.cat(kept).sort().values - start * grid**2
+    return tokens[(tokens >= 0) & (tokens < (end - start) * grid**2)].to(device)
+
+
 def project_upsample(in_dim: int, dim: int, doublings: int) -> nn.Sequential:
     """Return a projection of channels followed by `doublings` of the size."""
     return nn.Sequential(conv1x1(in_dim, dim), *(Upsample2x(dim, dim) for _ in range(doublings)))
@@ -55,6 +73,7 @@ class Encoder(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
+        self.sparing = False  # whether the patch encoder's last block leaves out what `merge` does
         dim, (full, half, quarter) = config.embed_dim, config.feature_dims
         self.patch_encoder = VisionTransformer(config)
         self.image_encoder = VisionTransformer(config)
@@ -88,11 +107,13 @@ class Encoder(nn.Module):
 
     def _encode(self, patches: Tensor, hooked: int, patch_batch: int) -> tuple[Tensor, list[Tensor]]:
         """Encode all patches, `patch_batch` at a time (0: at once), keeping the first `hooked` of the latents."""
-        size = patch_batch or len(patches)
+        size, batch, grid = patch_batch or len(patches), hooked // FINE**2, self.config.grid
         tokens, latents = [], []
         for start in range(0, len(patches), size):
             chunk = patches[start : start + size]
-            encoded, kept = self.patch_encoder(chunk, self.config.hooks, min(max(hooked - start, 0), len(chunk)))
+            end = start + len(chunk)
+            wanted = merged_tokens(grid, batch, start, end, chunk.device) if self.sparing else None
+            encoded, kept = self.patch_encoder(chunk, self.config.hooks, min(max(hooked, start), end) - start, wanted)
             tokens.append(encoded)
             latents.append(kept)
         if len(tokens) == 1:

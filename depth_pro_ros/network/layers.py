@@ -62,5 +62,3 @@ def conv3x3(in_channels: int, out_channels: int, bias: bool = True, stride: int 
 def shrink(x: Tensor, factor: float) -> Tensor:
     """Return `x` (B, C, H, W) shrunk by `factor`, bilinear without antialiasing, as the original does."""
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
-
-

@@ -51,11 +51,15 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, C) → (N, T, C)."""
+        return self.proj(self.mix(x))
+
+    def mix(self, x: Tensor) -> Tensor:
+        """Do all but the last projection: (N, T, C) → (N, T, C)."""
         n, t, c = x.shape
         qkv = self.qkv(x).view(n, t, 3, self.heads, c // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (N, heads, T, C / heads)
         x = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(x.transpose(1, 2).reshape(n, t, c))
+        return x.transpose(1, 2).reshape(n, t, c)
 
 
 class Mlp(nn.Module):
@@ -100,6 +104,12 @@ class Block(nn.Module):
         x = self.ls1(x, self.attn(self.norm1(x)))
         return self.ls2(x, self.mlp(self.norm2(x)))
 
+    def some(self, x: Tensor, rows: Tensor) -> Tensor:
+        """(N, T, C) → the same at `rows` (M,) of the N * T tokens: (M, C); all are attended to."""
+        mixed = self.attn.mix(self.norm1(x)).flatten(0, 1)[rows]
+        x = self.ls1(x.flatten(0, 1)[rows], self.attn.proj(mixed))
+        return self.ls2(x, self.mlp(self.norm2(x)))
+
 
 class VisionTransformer(nn.Module):
     """Encodes square patches into tokens."""
@@ -113,18 +123,31 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, config.heads) for _ in range(config.blocks))
         self.norm = LayerNorm(dim, eps=NORM_EPS)
 
-    def forward(self, image: Tensor, hooks: tuple[int, ...] = (), hooked: int = 0) -> tuple[Tensor, list[Tensor]]:
+    def forward(
+        self, image: Tensor, hooks: tuple[int, ...] = (), hooked: int = 0, wanted: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """(N, 3, P, P) → normalised tokens (N, grid², C), and raw outputs of the blocks `hooks`.
 
         Hooked outputs are kept for the first `hooked` patches only, each (hooked, grid², C): the two
-        finest levels of the decoder need no more. The class token is dropped from all.
+        finest levels of the decoder need no more. The class token is dropped from all. With `wanted`, numbers (M,)
+        among the N * grid² tokens, the last block finishes only those, and the others come out as zeros.
         """
         x = self.patch_embed(image)
         x = torch.cat((self.cls_token.to(x.dtype).expand(len(x), -1, -1), x), dim=1)
         x = x + self.pos_embed.to(x.dtype)
+        last = len(self.blocks) - 1
         kept = []
         for number, block in enumerate(self.blocks):
+            if number == last and wanted is not None and last not in hooks:
+                return self._finish(x, wanted), kept
             x = block(x)
             if number in hooks:
                 kept.append(x[:hooked, 1:])
         return self.norm(x[:, 1:]), kept
+
+    def _finish(self, x: Tensor, wanted: Tensor) -> Tensor:
+        """Run the last block and the norm for the tokens `wanted` (M,): (N, T, C) → (N, T - 1, C)."""
+        count, length, channels = len(x), x.shape[1] - 1, x.shape[2]
+        rows = wanted + wanted // length + 1  # a class token more before each patch
+        finished = self.norm(self.blocks[-1].some(x, rows))
+        return finished.new_zeros(count * length, channels).index_copy_(0, wanted, finished).view(count, length, -1)

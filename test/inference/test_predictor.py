@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from depth_pro_ros.errors import CalibrationError, CheckpointError, ConfigurationError, ImageError, InferenceError
 from depth_pro_ros.geometry import pinhole
 from depth_pro_ros.inference import FocalFilter, Predictor
-from depth_pro_ros.inference.precision import FLOAT32, Precision, candidates, choose_device, deviation
-from depth_pro_ros.inference.preprocess import to_input
+from depth_pro_ros.inference.precision import FLOAT32, candidates, choose_device, deviation
 from depth_pro_ros.inference.weights import Loaded, cache_folder, locate
 from depth_pro_ros.network import PRESETS, build, save
 from depth_pro_ros.records import Intrinsics
@@ -55,18 +54,11 @@ def test_equals_the_original_step_by_step(predictor):
     expected = (1 / inverse.clamp(1e-4, 1e4))[0, 0].numpy()
     result = predictor.predict(PHOTO)
     assert result.depth_m.dtype == np.float32 and result.depth_m.shape == (120, 200)
-    np.testing.assert_allclose(result.depth_m, expected, rtol=2e-5)
-    np.testing.assert_allclose([result.focal_px, result.focal_estimated_px], [f_px.item()] * 2, rtol=1e-6)
+    difference = np.abs(result.depth_m / expected - 1)  # coordinates are rounded elsewhere, which noise shows most
+    assert difference.max() < 2e-3 and np.median(difference) < 2e-5
+    np.testing.assert_allclose([result.focal_px, result.focal_estimated_px], [f_px.item()] * 2, rtol=1e-5)
     assert result.intrinsics == pinhole.centred(200, 120, result.focal_px)
     assert set(result.timings_ms) == {"preprocess", "network", "metric"}
-
-
-def test_network_input_range_and_order():
-    rgb = np.zeros((4, 6, 3), np.uint8)
-    rgb[...] = (255, 0, 51)
-    x = to_input([rgb, rgb], 8, CPU)
-    assert x.shape == (2, 3, 8, 8) and x.dtype is torch.float32
-    np.testing.assert_allclose(x[1, :, 3, 3], [1.0, -1.0, -0.6], atol=1e-6)
 
 
 def test_known_focal_length_sets_the_scale_and_spares_the_branch():
@@ -193,39 +185,20 @@ def test_precisions_of_a_cpu(monkeypatch):
 
 
 class Rounding(Constant):
-    """Is right in float32, and off by `factor` in half precision."""
+    """Is right in float32, and a tenth off in half precision."""
 
-    def __init__(self, factor):
+    def __init__(self):
         super().__init__()
-        self.factor, self.compute_dtype, self.weight = factor, torch.float32, torch.nn.Parameter(torch.ones(1))
+        self.compute_dtype, self.weight = torch.float32, torch.nn.Parameter(torch.ones(1))
 
     def forward(self, image, fov=True):
         canonical, angle = super().forward(image, fov)
-        return canonical * (1.0 if self.compute_dtype is torch.float32 else self.factor), angle
-
-    def set_precision(self, storage, compute):
-        self.compute_dtype = compute
-        return self
-
-
-@pytest.mark.parametrize(("factor", "used"), [(1.01, "bfloat16"), (1.2, "float32"), (math.nan, "float32")])
-def test_auto_precision_checks_itself_once(monkeypatch, factor, used):
-    half = Precision(torch.bfloat16, torch.bfloat16)
-    monkeypatch.setattr("depth_pro_ros.inference.predictor.candidates", lambda name, device: [half, FLOAT32])
-    loaded = Loaded(Rounding(factor), "rounding", "micro", True, {})
-    monkeypatch.setattr("depth_pro_ros.inference.predictor.open_weights", lambda *_: loaded)
-    told = []
-    predictor = Predictor.load("any", device="cpu", precision="auto", log=told.append)
-    assert predictor.description["precision"] == used
-    assert [("disagrees" in text, "not finite" in text) for text in told] == (
-        [] if used == "bfloat16" else [(True, math.isnan(factor))]
-    )
+        return canonical * (1.0 if self.compute_dtype is torch.float32 else 1.1), angle
 
 
 def test_deviation_is_measured_against_float32():
-    network = build(PRESETS["micro"])
-    assert deviation(network, torch.float32) == 0.0
-    assert deviation(Rounding(1.1), torch.bfloat16) == pytest.approx(0.1, rel=1e-4)
+    assert deviation(build(PRESETS["micro"]), torch.float32) == 0.0
+    assert deviation(Rounding(), torch.bfloat16) == pytest.approx(0.1, rel=1e-4)
 
 
 def test_out_of_memory_names_the_frame_and_the_next_one_works():

@@ -34,3 +34,12 @@ def test_peak_is_about_one_copy(layout, dtype, tmp_path):
     copy_mb = count * torch.empty(0, dtype=getattr(torch, dtype)).element_size() / 2**20
     taken = peak_mb(path, dtype) - peak_mb(path, dtype, "pass")
     assert 0.9 * copy_mb < taken < 1.25 * copy_mb + 40
+
+
+@pytest.mark.parametrize("doing", ["simplify(network)", "quantise_linears(network)"])
+def test_folding_and_rounding_need_no_second_copy(doing, tmp_path):
+    """Layers are replaced one by one."""
+    path = save(build(WIDE), tmp_path / "a.safetensors")
+    script = f"from depth_pro_ros.network.quantise import quantise_linears, simplify; network = {LOAD}"
+    loaded = peak_mb(path, "float32", script)
+    assert peak_mb(path, "float32", f"{script}; {doing}") < 1.05 * loaded + 40
