@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Sequence
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -22,6 +23,12 @@ PRESETS = ("", "desktop", "jetson", "nav2_costmap", "px4")
 ARGUMENTS = (
     DeclareLaunchArgument("image", default_value="image", description="Topic of the camera's raw images"),
     DeclareLaunchArgument("camera_info", default_value="camera_info", description="Topic of the camera's calibration"),
+    DeclareLaunchArgument(
+        "cameras",
+        default_value="",
+        description="Names of several cameras of depth_node, separated by spaces; each camera's topics, image and "
+        "camera_info among them, are then in the namespace of its name; empty: as in the files",
+    ),
     DeclareLaunchArgument(
         "params_file",
         default_value=PathJoinSubstitution([CONFIG, "depth_pro.yaml"]),
@@ -101,6 +108,20 @@ def environment() -> dict[str, EnvironmentVariable]:
     return dict.fromkeys(names, either) | sizes
 
 
+def remappings(cameras: list[str]) -> list[tuple]:
+    """Return the rules for all nodes, and those for each of several cameras, whose carrier has one odometry."""
+    image, camera_info = LaunchConfiguration("image"), LaunchConfiguration("camera_info")
+    rules = list(REMAPPINGS)
+    for name in cameras:
+        rules += [
+            (f"{name}/image", [f"{name}/", image]),
+            (f"{name}/image/compressed", [f"{name}/", image, "/compressed"]),
+            (f"{name}/camera_info", [f"{name}/", camera_info]),
+            (f"{name}/odometry", LaunchConfiguration("odometry")),
+        ]
+    return rules
+
+
 def nodes(context: LaunchContext) -> list[Node]:
     """Return depth_node, and obstacle_node and map_node, which start where they are asked for."""
     files = [LaunchConfiguration("params_file")]
@@ -115,21 +136,26 @@ def nodes(context: LaunchContext) -> list[Node]:
         for name in GIVEN
         if LaunchConfiguration(name).perform(context)
     }
+    cameras = LaunchConfiguration("cameras").perform(context).split()
+    if cameras:
+        given["cameras"] = cameras
     return [
-        package_node("depth_node", [*files, {**common, **given}]),
+        package_node("depth_node", [*files, {**common, **given}], remappings=remappings(cameras)),
         package_node("obstacle_node", [*files, common], IfCondition(LaunchConfiguration("obstacles"))),
         package_node("map_node", [*files, common], IfCondition(LaunchConfiguration("map"))),
     ]
 
 
-def package_node(executable: str, parameters: list, condition: IfCondition | None = None) -> Node:
+def package_node(
+    executable: str, parameters: list, condition: IfCondition | None = None, remappings: Sequence[tuple] = REMAPPINGS
+) -> Node:
     """Return a node of this package; of `parameters`, files and values, the later ones win."""
     return Node(
         package=PACKAGE,
         executable=executable,
         namespace=LaunchConfiguration("namespace"),
         parameters=parameters,
-        remappings=REMAPPINGS,
+        remappings=remappings,
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         additional_env=environment(),
         output="screen",

@@ -15,6 +15,7 @@ LAUNCH_FILE = PROJECT / "launch" / "depth_pro.launch.py"
 ARGUMENTS = {
     "image": "image",
     "camera_info": "camera_info",
+    "cameras": "",
     "params_file": None,
     "preset": "",
     "weights": "",
@@ -118,8 +119,33 @@ def test_presets_it_offers_are_the_shipped_ones(constants):
 def test_remapped_topics_are_in_the_nodes_contracts(constants):
     remapped = [ast.literal_eval(pair.elts[0]) for pair in constants["REMAPPINGS"].elts]
     assert remapped == ["image", "image/compressed", "camera_info", "odometry", "imu", "scan", "scan_frd"]
-    sources = {node: (PROJECT / "depth_pro_ros" / "ros" / f"{node}.py").read_text(encoding="utf-8") for node in NODES}
-    assert all(f'"{topic}"' in "".join(sources.values()) for topic in remapped)
+    files = (PROJECT / "depth_pro_ros" / "ros" / f"{name}.py" for name in (*NODES, "depth_camera"))
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert all(f'"{topic}"' in source for topic in remapped)
+
+
+def test_topics_of_several_cameras_are_in_their_namespaces_and_one_odometry_serves_all(tree):
+    function = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "remappings")
+    program = ast.Module([function], [])
+    space = {
+        "REMAPPINGS": (("image", "camera/raw"),),
+        "LaunchConfiguration": lambda name: {"image": "raw"}.get(name, name),
+    }
+    exec(compile(program, "launch", "exec"), space)
+    assert space["remappings"]([]) == [("image", "camera/raw")]
+    rules = {source: target if isinstance(target, str) else "".join(target) for source, target in
+             space["remappings"](["front", "left"])}  # fmt: skip
+    assert rules.pop("image") == "camera/raw"
+    assert rules == {
+        f"{name}/{topic}": target
+        for name in ("front", "left")
+        for topic, target in (
+            ("image", f"{name}/raw"),
+            ("image/compressed", f"{name}/raw/compressed"),
+            ("camera_info", f"{name}/camera_info"),
+            ("odometry", "odometry"),
+        )
+    }
 
 
 def test_files_it_names_exist(tree):

@@ -14,43 +14,62 @@ from depth_pro_ros.records import Intrinsics
 NAMES = ("x", "y", "z", "rgb")
 """The fields of a point, float32 each, in their order."""
 BAND_ROWS = 64  # bands that stay in the processor's cache
-FARTHEST = float(np.finfo(np.float32).max)  # an infinitely far point has no coordinates
+NEAREST, FARTHEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)  # of a point with coordinates
 
 
 def points_from_depth(
     depth_m: np.ndarray,
-    rgb: np.ndarray,
+    rgb: np.ndarray | None,
     intrinsics: Intrinsics,
     stride: int = 1,
     max_range_m: float = math.inf,
+    min_range_m: float = 0.0,
+    left_out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return (h, w, 4) float32, `NAMES` of every `stride`-th pixel, one point per pixel, optical frame, metres.
 
-    depth_m (H, W) float32 with its own `intrinsics`; rgb (h, w, 3) uint8 of the same view in any size. A point
-    is NaN in x, y and z where the depth is not finite, not positive, or beyond `max_range_m` along z. Colour
-    is 0x00RRGGBB in the bits of a float32 (PCL). Raises CalibrationError when depth and intrinsics differ in
-    size, ConfigurationError for a stride below 1, ImageError for an rgb of another kind.
+    depth_m (H, W) float32 with its own `intrinsics`; rgb (h, w, 3) uint8 of the same view in any size, or None for
+    points (h, w, 3) without a colour. A point is NaN in x, y and z where the depth is not finite, not positive, nearer
+    than `min_range_m` or beyond `max_range_m` along z, and where `left_out` (h, w) bool says so. Colour is 0x00RRGGBB
+    in the bits of a float32 (PCL). Raises CalibrationError when depth and intrinsics differ in size,
+    ConfigurationError for a stride below 1, ImageError for an rgb of another kind.
     """
+    _check(depth_m, rgb, intrinsics, stride)
+    rgb = None if rgb is None else _resized(rgb, depth_m.shape)
+    near, reach = max(min_range_m, NEAREST), min(max_range_m, FARTHEST)
+    coarse = pinhole.subsample(intrinsics, stride)
+    ray_x, ray_y = pinhole.rays(coarse)
+    points = np.empty((coarse.height, coarse.width, 3 if rgb is None else len(NAMES)), np.float32)
+    for top in range(0, coarse.height, BAND_ROWS):
+        band = slice(top, top + BAND_ROWS)
+        rows = slice(top * stride, (top + BAND_ROWS) * stride, stride)
+        z = depth_m[rows, ::stride]
+        kept = (z >= near) & (z <= reach)
+        if left_out is not None:
+            kept &= ~left_out[band]
+        z = np.where(kept, z, np.float32(np.nan))
+        colour = () if rgb is None else (_packed(rgb[rows], stride),)
+        cv2.merge((z * ray_x, z * ray_y[band], z, *colour), points[band])
+    return points
+
+
+def colours(points: np.ndarray) -> np.ndarray:
+    """Return the RGB colours (..., 3) uint8 of points (..., 4) as `points_from_depth` makes them."""
+    packed = np.ascontiguousarray(points[..., NAMES.index("rgb")]).view("<u4")
+    return np.stack([packed >> shift & 255 for shift in (16, 8, 0)], axis=-1).astype(np.uint8)
+
+
+def _check(depth_m: np.ndarray, rgb: np.ndarray | None, intrinsics: Intrinsics, stride: int) -> None:
+    """Raise the errors of `points_from_depth`."""
     if stride < 1:
         raise ConfigurationError(f"a cloud stride of {stride}; it must be 1 (every pixel) or more")
-    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+    if rgb is not None and (rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3):
         raise ImageError(f"an image of shape {rgb.shape} and type {rgb.dtype}; a cloud takes (H, W, 3) uint8")
     if depth_m.shape != (intrinsics.height, intrinsics.width):
         raise CalibrationError(
             f"depth of shape {depth_m.shape} but intrinsics for {intrinsics.width}x{intrinsics.height}: resize the "
             "intrinsics with the depth"
         )
-    rgb, reach = _resized(rgb, depth_m.shape), min(max_range_m, FARTHEST)
-    coarse = pinhole.subsample(intrinsics, stride)
-    ray_x, ray_y = pinhole.rays(coarse)
-    points = np.empty((coarse.height, coarse.width, len(NAMES)), np.float32)
-    for top in range(0, coarse.height, BAND_ROWS):
-        band = slice(top, top + BAND_ROWS)
-        rows = slice(top * stride, (top + BAND_ROWS) * stride, stride)
-        z = depth_m[rows, ::stride]
-        z = np.where((z > 0) & (z <= reach), z, np.float32(np.nan))
-        cv2.merge((z * ray_x, z * ray_y[band], z, _packed(rgb[rows], stride)), points[band])
-    return points
 
 
 def _resized(rgb: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

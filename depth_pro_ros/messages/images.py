@@ -99,7 +99,7 @@ def decode_image(msg: Any, pixels_of: Callable[[Any, Encoding], np.ndarray] = st
     pixels = pixels_of(msg, encoding)
     if encoding.to_rgb is None:
         return np.array(pixels)
-    rgb = cv2.cvtColor(pixels, encoding.to_rgb)
+    rgb: np.ndarray = cv2.cvtColor(pixels, encoding.to_rgb)
     return (rgb >> 8).astype(np.uint8) if rgb.dtype == np.uint16 else rgb
 
 

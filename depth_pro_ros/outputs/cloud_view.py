@@ -6,6 +6,8 @@ camera at `T_world_view`, so a cloud in its own camera's frame needs no other tr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -20,8 +22,11 @@ FRAMED_SHARE = 98.0
 
 _MAX_FRAMED = 50_000
 
+UP = (0.0, -1.0, 0.0)
+"""Against the optical frame's y, which points down."""
 
-def look_at(eye: np.ndarray, target: np.ndarray, up: np.ndarray = (0.0, -1.0, 0.0)) -> np.ndarray:
+
+def look_at(eye: np.ndarray, target: np.ndarray, up: Sequence[float] | np.ndarray = UP) -> np.ndarray:
     """Return `T_world_view` (4, 4) float64 of a camera at `eye` whose z axis meets `target`.
 
     `up` (default: against the optical frame's y, which points down) is upwards in the picture. Raises
@@ -75,7 +80,7 @@ def _splat(pixels: np.ndarray, colours: np.ndarray, width: int, height: int, siz
 
 
 def framed(
-    points: np.ndarray, direction: np.ndarray, view: Intrinsics, up: np.ndarray = (0.0, -1.0, 0.0)
+    points: np.ndarray, direction: np.ndarray, view: Intrinsics, up: Sequence[float] | np.ndarray = UP
 ) -> np.ndarray:
     """Return `T_world_view` that looks along `direction` from where 98 % of the points fill the picture.
 

@@ -108,7 +108,7 @@ class VoxelMap:
         """Drop what is farther than `radius_m` from `centre_m` (3,) along any axis; return how many voxels."""
         low, high = (np.floor((centre_m + side * radius_m) / self.voxel_m) for side in (-1, 1))
         index = unpack(self._keys)
-        return self._keep(((index >= low) & (index <= high)).all(axis=1))
+        return self._keep(np.all((index >= low) & (index <= high), axis=1))
 
     def keep_bound(self, centre_m: np.ndarray) -> int:
         """Drop what exceeds `max_voxels`: the longest unseen first, of those the farthest from `centre_m` (3,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -93,7 +94,7 @@ class Carrier:
         _check_reach(age_s, baseline_m, settings)
         firm = self._without_soft_edges(baseline_m)
         landed = warp(firm, T_view_keyframe, self.depth.intrinsics, camera, self._sigma)
-        inverse, sigma = close_cracks(*landed)
+        inverse, sigma = cast("tuple[np.ndarray, np.ndarray]", close_cracks(*landed))  # a sigma was given
         known = inverse >= 0
         warped = time.perf_counter()
         inverse, distance_px = fill(inverse, grey, settings.fill_reach * camera.width)

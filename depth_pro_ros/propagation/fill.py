@@ -72,14 +72,14 @@ def _pyramid(inverse: np.ndarray, guide: np.ndarray, levels: int) -> list[_Level
     pad = (0, -height % multiple, 0, -width % multiple)
     inverse = cv2.copyMakeBorder(inverse, *pad, cv2.BORDER_CONSTANT, value=float(UNKNOWN))
     guide = cv2.copyMakeBorder(guide, *pad, cv2.BORDER_REPLICATE).astype(np.float32)
-    known = (inverse >= 0).astype(np.float32)
-    sums = [inverse * known]
-    values = [inverse]
+    known: np.ndarray = (inverse >= 0).astype(np.float32)
+    sums: list[np.ndarray] = [inverse * known]
+    values: list[np.ndarray] = [inverse]
     if (inverse == 0).any():
         values.append((inverse > 0).astype(np.float32))
         sums.append(values[1])
     pyramid = [_Level(values, known, guide, guide)]
-    seen = guide * known
+    seen: np.ndarray = guide * known
     for _ in range(levels):
         half = (guide.shape[1] // 2, guide.shape[0] // 2)
         *sums, known, seen, guide = (

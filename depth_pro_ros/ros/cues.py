@@ -21,7 +21,7 @@ from depth_pro_ros.ros.parameters import Value
 from depth_pro_ros.ros.stamps import nanoseconds
 from depth_pro_ros.ros.standins import point_cloud2
 
-KEPT = 4  # of each topic, beside those of the frame in hand: a disparity image of a large camera has 8 MB
+KEPT = 4  # cues of each topic, and frames in hand: a disparity image of a large camera has 8 MB
 
 Settings = Mapping[str, Value]
 
@@ -74,10 +74,12 @@ class CueBuffer:
                 self._offer(found, stamp_ns, topic, msg)
 
     def pin(self, header: Header) -> None:
-        """Keep what belongs to the image of `header`, from now on, until `take`."""
+        """Keep what belongs to the image of `header` from now on until `take`; of images never taken, the last few."""
         stamp_ns = nanoseconds(header)
         with self._lock:
             found = self._pinned.setdefault(stamp_ns, {})
+            while len(self._pinned) > KEPT:
+                self._pinned.pop(next(iter(self._pinned)))
             for topic, messages in self._recent.items():
                 for msg in messages:
                     self._offer(found, stamp_ns, topic, msg)

@@ -1,4 +1,4 @@
-"""One image message to metric depth: decode, find the camera, rectify, infer."""
+"""One camera's image messages to what the network takes: decode, find the camera, rectify, follow the focal length."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from depth_pro_ros.errors import CalibrationError
 from depth_pro_ros.fusion import ScaleEstimate
+from depth_pro_ros.geometry import pinhole
 from depth_pro_ros.geometry.distortion import Rectifier
-from depth_pro_ros.inference import FocalFilter, Predictor
+from depth_pro_ros.inference import FocalFilter
 from depth_pro_ros.records import DepthMap, Intrinsics
 from depth_pro_ros.ros.camera_info import check_matches, distortion_from_info, intrinsics_from_info
 from depth_pro_ros.ros.camera_infos import CameraInfos
@@ -61,10 +62,9 @@ class DepthFrame:
 
 
 class DepthPipeline:
-    """The steps from message to depth; `parameters` are depth_node's."""
+    """The steps before and after the network for one camera; `parameters` are depth_node's."""
 
-    def __init__(self, predictor: Predictor, parameters: Mapping[str, Value]):
-        self._predictor = predictor
+    def __init__(self, parameters: Mapping[str, Value]):
         self._parameters = parameters
         self.infos = CameraInfos()
         self._rectifier: tuple[bytes, Rectifier] | None = None
@@ -89,20 +89,6 @@ class DepthPipeline:
             return False
         return time.monotonic() - self._since < self._parameters["focal.camera_info_timeout"]
 
-    def process(self, image: ImageMessage, live: Mapping[str, Value], believe: bool) -> DepthFrame:
-        """Return the depth of `image`; `live` holds the live parameters, `believe` asks for the network's focal.
-
-        Raises ImageError, CalibrationError or InferenceError: this frame is lost, the next may work.
-        """
-        picture = self.picture(image)
-        rgb = picture.rgb
-        self._predictor.max_range_m = live["max_range"]
-        size = picture.size(live["output_scale"])
-        depth = self._predictor.predict(rgb, picture.camera, self._fixed(), size, believe, self.used_focal)
-        depth = replace(depth, depth_m=picture.blank(depth.depth_m))
-        stages = {**picture.stages_ms, **depth.timings_ms}
-        return DepthFrame(rgb, depth, self._believed(depth, (rgb.shape[1], rgb.shape[0])), stages)
-
     def picture(self, image: ImageMessage) -> Picture:
         """Return `image` as the network sees it, with its camera; raises ImageError or CalibrationError."""
         laps: dict[str, float] = {}
@@ -114,15 +100,20 @@ class DepthPipeline:
         rgb = _timed(laps, "rectify", lambda: rectifier.rectify(rgb))
         return Picture(rgb, camera, rectifier.valid_mask, laps)
 
-    def _fixed(self) -> float | None:
-        return self._parameters["focal.fixed_px"] if self._parameters["focal.source"] == "fixed" else None
+    def frame(self, picture: Picture, depth: DepthMap) -> DepthFrame:
+        """Return what the network made of `picture`, NaN where the rectified image shows nothing."""
+        depth = replace(depth, depth_m=picture.blank(depth.depth_m))
+        believed = self._believed(depth, (picture.rgb.shape[1], picture.rgb.shape[0]))
+        return DepthFrame(picture.rgb, depth, believed, {**picture.stages_ms, **depth.timings_ms})
 
     def _camera(self, rgb: np.ndarray, info: CameraInfo | None) -> tuple[Intrinsics | None, Rectifier | None]:
         """Return the intrinsics of the image after rectification (None: to be estimated) and what rectifies it."""
         source = self._parameters["focal.source"]
-        if source in ("fixed", "estimate"):
-            return None, None
         height, width = rgb.shape[:2]
+        if source == "estimate":
+            return None, None
+        if source == "fixed":
+            return pinhole.centred(width, height, self._parameters["focal.fixed_px"]), None
         raw = bool(self._parameters["rectify"])
         camera = intrinsics_from_info(info, rectified=not raw) if info is not None else None
         if camera is None:

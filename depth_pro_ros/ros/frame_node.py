@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.lifecycle import LifecyclePublisher, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.time import Time
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import Header
 
 from depth_pro_ros.errors import DepthProError
 from depth_pro_ros.ros import parameters
+from depth_pro_ros.ros.channel import Channel
 from depth_pro_ros.ros.frame_slot import FrameThread
-from depth_pro_ros.ros.health import Health
 from depth_pro_ros.ros.lifecycle import ManagedNode, transition
 from depth_pro_ros.ros.parameters import Parameter, Value
 
 STOP_TIMEOUT_S = 10.0
-LOG_PERIOD_S = 5.0
 
+Live = Mapping[str, Value]
 Work = tuple[Header, Mapping[str, Any], Mapping[str, float]]
 
 
@@ -31,21 +28,22 @@ class FrameNode(ManagedNode):
 
     Callbacks hand frames to one thread with `offer`, through a slot in which the newest replaces the older. What
     `work` returns is published; a DepthProError costs this frame only, and the diagnostics say why.
-    `outputs` maps each topic to its message type.
+    `outputs` maps each topic to its message type. A node of several cameras makes a channel of each in `prepare`
+    and fills in `work_on`, which gets the frames of up to `at_once` of them.
     """
 
     def __init__(self, name: str, table: Sequence[Parameter], outputs: Mapping[str, type]) -> None:
         super().__init__(name)
-        self._table, self._output_types = table, dict(outputs)
+        self._table = table
         self._live = tuple(parameter for parameter in table if parameter.live)
-        self._thread: FrameThread[Any] | None = None
-        self._inputs: list[Any] = []
-        self._outputs: dict[str, LifecyclePublisher] = {}
+        self._thread: FrameThread[tuple[Channel, Any]] | None = None
         self._configured = False
         self._state = "unconfigured"
-        self._dropped = 0
-        parameters.declare(self, table, locked=lambda: self._configured)
-        self.health = Health(self.get_fully_qualified_name().lstrip("/"), "depth_pro_ros")
+        parameters.declare(self, table, locked=self.configured)
+        self._own = Channel(self, outputs, facts=lambda: self.facts())
+        self.health = self._own.health
+        self.channels: Sequence[Channel] = (self._own,)
+        self.at_once = 1
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self.create_timer(1.0, self._publish_diagnostics)
 
@@ -63,9 +61,19 @@ class FrameNode(ManagedNode):
         """Subscribe, in activate, with `subscribe`."""
         raise NotImplementedError
 
-    def work(self, frame: Any, live: Mapping[str, Value]) -> Work:
-        """Return the input's header, topic → message, and stage → milliseconds of one frame, on the thread."""
+    def work(self, frame: Any, live: Live) -> Work:
+        """Return the input's header, topic → message, and stage → milliseconds of one frame, on the thread.
+
+        In place of a message may stand what makes it, see Channel.send.
+        """
         raise NotImplementedError
+
+    def work_on(self, batch: Sequence[tuple[Channel, Any]], live: Live) -> Iterator[tuple[Channel, Work]]:
+        """Yield what `work` returns of each frame that is not lost, as soon as it is there, on the thread."""
+        for channel, frame in batch:
+            work = channel.attempt(functools.partial(self.work, frame, live))
+            if work is not None:
+                yield channel, work
 
     def facts(self) -> Mapping[str, object]:
         """Return what the diagnostics shall show beside the figures, as of now."""
@@ -75,22 +83,29 @@ class FrameNode(ManagedNode):
 
     def subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], depth: int) -> None:
         """Take a topic, BEST_EFFORT, until the node is deactivated."""
-        qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
-        options = QoSOverridingOptions.with_default_policies()
-        self._inputs.append(self.create_subscription(kind, topic, callback, qos, qos_overriding_options=options))
+        self._own.subscribe(kind, topic, callback, depth)
 
-    def offer(self, frame: Any) -> None:
-        """Offer a frame to the thread; an older one that it has not taken is dropped."""
-        self._thread.slot.put(frame)
+    def offer(self, frame: Any, channel: Channel | None = None) -> None:
+        """Offer a frame to the thread; an older one of its channel that it has not taken is dropped."""
+        channel = channel or self._own
+        if self._thread.slots.put((channel, frame), channel):
+            channel.health.count("dropped")
 
     def wanted(self) -> set[str]:
         """Return the topics that have a subscriber."""
-        return {topic for topic, publisher in self._outputs.items() if publisher.get_subscription_count() > 0}
+        return self._own.wanted()
 
     def lose(self, kind: str, reason: str, level: bytes = DiagnosticStatus.WARN) -> None:
         """Count a lost frame as `kind` and say why, in the diagnostics and, now and then, in the log."""
-        self.health.problem(kind, reason, level)
-        self.get_logger().error(reason, throttle_duration_sec=LOG_PERIOD_S)
+        self._own.lose(kind, reason, level)
+
+    def live(self) -> dict[str, Value]:
+        """Return the parameters that may change while the node runs, as they are now."""
+        return parameters.read(self, self._live)
+
+    def configured(self) -> bool:
+        """Return whether the parameters that are not live are in use."""
+        return self._configured
 
     # Lifecycle: the outputs in configure, inputs and the thread in activate; the teardown mirrors it.
 
@@ -104,7 +119,8 @@ class FrameNode(ManagedNode):
             self._release()
             self._state = f"unconfigured: {error}"
             return TransitionCallbackReturn.FAILURE
-        self._outputs = {topic: self._advertise(kind, topic) for topic, kind in self._output_types.items()}
+        for channel in self.channels:
+            channel.advertise()
         self._configured, self._state = True, "inactive"
         return TransitionCallbackReturn.SUCCESS
 
@@ -112,9 +128,9 @@ class FrameNode(ManagedNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the thread and subscribe."""
         result = super().on_activate(state)
-        self.health.reset()
-        self._dropped = 0
-        self._thread = FrameThread(self._handle, self._min_period_s)
+        for channel in self.channels:
+            channel.health.reset()
+        self._thread = FrameThread(self._handle, self._min_period_s, self.at_once)
         self.listen()
         self._state = "active"
         return result
@@ -150,25 +166,15 @@ class FrameNode(ManagedNode):
 
     def close(self) -> bool:
         """Take the subscriptions away and stop the thread; False when it is still at work after STOP_TIMEOUT_S."""
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs = []
-        if self._thread is None:
-            return True
-        stopped = self._thread.stop(STOP_TIMEOUT_S)
-        self._dropped += self._thread.slot.dropped
-        self._thread = None
-        return stopped
-
-    def _advertise(self, kind: type, topic: str) -> LifecyclePublisher:
-        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-        options = QoSOverridingOptions.with_default_policies()
-        return self.create_lifecycle_publisher(kind, topic, qos, qos_overriding_options=options)
+        for channel in self.channels:
+            channel.silence()
+        thread, self._thread = self._thread, None
+        return thread is None or thread.stop(STOP_TIMEOUT_S)
 
     def _release(self) -> None:
-        for publisher in self._outputs.values():
-            self.destroy_lifecycle_publisher(publisher)
-        self._outputs, self._configured = {}, False
+        for channel in self.channels:
+            channel.withdraw()
+        self.channels, self._configured = (self._own,), False
         self.health.facts = {}
         self.release()
 
@@ -177,29 +183,13 @@ class FrameNode(ManagedNode):
         return 1.0 / rate if rate > 0 else 0.0
 
     def _publish_diagnostics(self) -> None:
-        self.health.facts.update(self.facts(), subscribed=" ".join(sorted(self.wanted())) or "nothing")
-        dropped = self._dropped + (self._thread.slot.dropped if self._thread else 0)
-        self._diagnostics.publish(self.health.array(self.get_clock().now().to_msg(), self._state, dropped))
+        array = DiagnosticArray(status=[channel.status(self._state) for channel in self.channels])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
 
-    def _handle(self, frame: Any) -> None:
-        """Work on a frame and publish; on the thread."""
+    def _handle(self, batch: Sequence[tuple[Channel, Any]]) -> None:
+        """Work on a frame of each of some channels and publish; on the thread."""
         thread = self._thread
-        try:
-            header, messages, stages_ms = self.work(frame, parameters.read(self, self._live))
-        except DepthProError as error:
-            self.lose("rejected", f"frame lost: {error}")
-            return
-        except Exception as error:  # noqa: BLE001 - a flying node outlives one frame; the fault is shown as an error
-            self.lose("failed", f"frame failed: {type(error).__name__}: {error}", DiagnosticStatus.ERROR)
-            return
-        if thread is not None and not thread.stopping:
-            self._publish(header, messages, stages_ms)
-
-    def _publish(self, header: Header, messages: Mapping[str, Any], stages_ms: Mapping[str, float]) -> None:
-        start = time.perf_counter()
-        for topic, message in messages.items():
-            self._outputs[topic].publish(message)
-        publish_ms = (time.perf_counter() - start) * 1e3
-        now = self.get_clock().now()
-        age_ms = (now - Time.from_msg(header.stamp, now.clock_type)).nanoseconds / 1e6
-        self.health.published({**stages_ms, "publish": publish_ms}, age_ms)
+        for channel, work in self.work_on(batch, self.live()):
+            if thread is not None and not thread.stopping:
+                channel.attempt(functools.partial(channel.publish, *work))

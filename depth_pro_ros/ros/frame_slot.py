@@ -1,37 +1,55 @@
-"""One thread that works on the newest frame: a slot that holds one frame and replaces the older one."""
+"""One thread that works on the newest frames: slots that hold one frame of each source and replace the older one."""
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+Source = TypeVar("Source", bound=Hashable)
 
 
-class FrameSlot(Generic[T]):
-    """Holds at most one frame; a newer one replaces it and the loss is counted."""
+def fair(waiting: Iterable[Source], turns: Mapping[Source, int], at_once: int) -> list[Source]:
+    """Return up to `at_once` of the sources that wait, those first whose last turn is longest ago.
 
-    def __init__(self) -> None:
+    `waiting` is in the order in which they began to wait, which decides between those that have had no turn; `turns`
+    numbers the last turn of each other. So no source, however fast, has a second turn while another waits for a first.
+    """
+    return sorted(waiting, key=lambda source: turns.get(source, -1))[:at_once]
+
+
+class FrameSlots(Generic[T]):
+    """Holds at most one frame of each source; a newer one replaces it.
+
+    Each `take` gives out the frames of up to `at_once` sources, as `fair` chooses them.
+    """
+
+    def __init__(self, at_once: int = 1) -> None:
+        self._at_once = at_once
         self._condition = threading.Condition()
-        self._frame: T | None = None
+        self._frames: dict[Hashable, T] = {}  # in the order in which the sources began to wait
+        self._turns: dict[Hashable, int] = {}
+        self._counter = itertools.count()
         self._open = True
-        self.dropped = 0
 
-    def put(self, frame: T) -> None:
-        """Offer a frame; an older one that nobody has taken is dropped."""
+    def put(self, frame: T, source: Hashable = None) -> bool:
+        """Offer a frame; return whether an older one of its source was dropped, which nobody had taken."""
         with self._condition:
-            self.dropped += self._frame is not None
-            self._frame = frame
+            dropped = source in self._frames
+            self._frames[source] = frame
             self._condition.notify()
+            return dropped
 
-    def take(self) -> T | None:
-        """Wait for a frame and return it; None once the slot is closed."""
+    def take(self) -> list[T]:
+        """Wait for frames and return them, one of each source; none once the slots are closed."""
         with self._condition:
-            self._condition.wait_for(lambda: self._frame is not None or not self._open)
-            frame, self._frame = self._frame, None
-            return frame if self._open else None
+            self._condition.wait_for(lambda: self._frames or not self._open)
+            chosen = fair(self._frames, self._turns, self._at_once) if self._open else []
+            self._turns.update(zip(chosen, self._counter, strict=False))
+            return [self._frames.pop(source) for source in chosen]
 
     def close(self) -> None:
         """Wake whoever waits and give out no more frames."""
@@ -41,14 +59,16 @@ class FrameSlot(Generic[T]):
 
 
 class FrameThread(Generic[T]):
-    """Calls `work` with the newest frame, again and again, on a thread of its own.
+    """Calls `work` with the newest frames, again and again, on a thread of its own.
 
-    `min_period_s()` is asked before each frame: with a limit on the rate the thread waits first and then
-    takes what is newest, so that a limit never makes frames older.
+    `min_period_s()` is asked before each turn: with a limit on the rate the thread waits first and then
+    takes what is newest, so that a limit never makes frames older. `at_once` is as for FrameSlots.
     """
 
-    def __init__(self, work: Callable[[T], None], min_period_s: Callable[[], float] = lambda: 0.0):
-        self.slot: FrameSlot[T] = FrameSlot()
+    def __init__(
+        self, work: Callable[[list[T]], None], min_period_s: Callable[[], float] = lambda: 0.0, at_once: int = 1
+    ) -> None:
+        self.slots: FrameSlots[T] = FrameSlots(at_once)
         self._work = work
         self._min_period_s = min_period_s
         self._stop = threading.Event()
@@ -57,9 +77,9 @@ class FrameThread(Generic[T]):
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Ask the thread to end after the frame in hand; return whether it ended within `timeout_s`."""
+        """Ask the thread to end after the frames in hand; return whether it ended within `timeout_s`."""
         self._stop.set()
-        self.slot.close()
+        self.slots.close()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -73,8 +93,8 @@ class FrameThread(Generic[T]):
         while not self._stop.is_set():
             if (wait := started + self._min_period_s() - time.monotonic()) > 0:
                 self._stop.wait(wait)
-            frame = self.slot.take()
-            if frame is None:
+            frames = self.slots.take()
+            if not frames:
                 return
             started = time.monotonic()
-            self._work(frame)
+            self._work(frames)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 WINDOW = 100  # frames over which figures are taken
+COUNTED = ("received", "dropped", "published", "rejected", "failed")
 SILENCE_S = 5.0  # without a frame for this long the input is called silent
 
 
@@ -61,11 +62,11 @@ class Health:
             self._counts[kind] += 1
             self._problem = (level, reason)
 
-    def status(self, state: str, dropped: int = 0) -> DiagnosticStatus:
+    def status(self, state: str) -> DiagnosticStatus:
         """Return the state now; `state` is the lifecycle's, or a sentence that says why there is none."""
         with self._lock:
-            values: dict[str, object] = {**self.facts, "state": state, "rate_hz": self._rate(), "dropped": dropped}
-            values.update({kind: self._counts[kind] for kind in ("received", "published", "rejected", "failed")})
+            values: dict[str, object] = {**self.facts, "state": state, "rate_hz": self._rate()}
+            values.update({kind: self._counts[kind] for kind in COUNTED})
             for stage, laps in self._laps.items():
                 values[f"{stage}_ms_p50"], values[f"{stage}_ms_p95"] = np.percentile(laps, (50, 95)).round(2)
             level, message = self._judge(state)
@@ -73,12 +74,6 @@ class Health:
         status = DiagnosticStatus(level=level, name=self._name, message=message, hardware_id=self._hardware_id)
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         return status
-
-    def array(self, stamp: object, state: str, dropped: int = 0) -> DiagnosticArray:
-        """Return the state as the message for /diagnostics."""
-        array = DiagnosticArray(status=[self.status(state, dropped)])
-        array.header.stamp = stamp
-        return array
 
     def _judge(self, state: str) -> tuple[bytes, str]:
         if self._problem is not None:

@@ -13,7 +13,7 @@ from rclpy.parameter import Parameter as RclParameter
 
 from depth_pro_ros.errors import ConfigurationError
 
-Value = Union[bool, int, float, str]
+Value = Union[bool, int, float, str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class Parameter:
 
     @property
     def type_name(self) -> str:
-        """Return the ROS name of the type: bool, integer, double or string."""
-        return {bool: "bool", int: "integer", float: "double", str: "string"}[type(self.default)]
+        """Return the ROS name of the type: bool, integer, double, string or string array."""
+        names = {bool: "bool", int: "integer", float: "double", str: "string", list: "string array"}
+        return names[type(self.default)]
 
     @property
     def allowed(self) -> str:
@@ -48,11 +49,14 @@ class Parameter:
     def convert(self, value: Any) -> Value:
         """Return `value` in the parameter's own type, or raise ConfigurationError saying what is allowed.
 
-        An integer is taken for a double (`-p rate:=10`), nothing else is converted.
+        An integer is taken for a double (`-p rate:=10`) and nothing for an empty array, which is how rcl reads one;
+        nothing else is converted.
         """
         if isinstance(self.default, float) and type(value) is int:
             value = float(value)
-        if type(value) is not type(self.default):
+        if isinstance(self.default, list) and value is None:
+            value = []
+        if type(value) is not type(self.default) or (isinstance(value, list) and set(map(type, value)) - {str}):
             raise ConfigurationError(
                 f"parameter '{self.name}' is {value!r} ({type(value).__name__}); it takes type {self.type_name}"
             )
@@ -76,16 +80,18 @@ class Parameter:
         )
 
 
-def declare(node: Node, table: Sequence[Parameter], locked: Callable[[], bool] = lambda: False) -> None:
+def declare(
+    node: Node, table: Sequence[Parameter], locked: Callable[[], bool] = lambda: False, unset: bool = False
+) -> None:
     """Declare `table` on `node` and refuse, with a reason, every later change that the table does not allow.
 
     While `locked()` is true (the node is configured) only `live` parameters may change. Values given at
     start are not judged here but by `read`, so that a bad one fails the configure transition and can be
-    corrected on the running node.
+    corrected on the running node. With `unset` a parameter that is not given has no value rather than its default.
     """
     by_name = {parameter.name: parameter for parameter in table}
     for parameter in table:
-        node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())
+        node.declare_parameter(parameter.name, None if unset else parameter.default, parameter.descriptor())
 
     def judge(changes: list[RclParameter]) -> SetParametersResult:
         try:
@@ -148,4 +154,6 @@ def yaml_file(node_name: str, table: Iterable[Parameter]) -> str:
 def _literal(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -62,28 +62,39 @@ class TestCamera:
 
     __test__ = False
 
-    def __init__(self, peer, outputs=OUTPUTS, compressed=False):
+    def __init__(self, peer, outputs=OUTPUTS, compressed=False, name=""):
+        """With a `name`, this is one of several cameras: its topics are in that namespace."""
         self.peer = peer
+        self._name, self.status_name = name, f"depth_node: {name}" if name else "depth_node"
         topic, kind = ("image/compressed", CompressedImage) if compressed else ("image", Image)
-        self.images = peer.publisher(kind, topic)
-        self.infos = peer.publisher(CameraInfo, "camera_info")
-        for name, message in outputs.items():
-            peer.collect(message, name)
-        peer.collect(DiagnosticArray, "/diagnostics", ReliabilityPolicy.RELIABLE)
+        self.images = peer.publisher(kind, self.named(topic))
+        self.infos = peer.publisher(CameraInfo, self.named("camera_info"))
+        for topic, message in outputs.items():
+            peer.collect(message, self.named(topic))
+        if "/diagnostics" not in peer.received:
+            peer.collect(DiagnosticArray, "/diagnostics", ReliabilityPolicy.RELIABLE)
         self._outputs = outputs
         self._count = 0
+
+    def named(self, topic):
+        """Return a topic of this camera."""
+        return f"{self._name}/{topic}" if self._name else topic
+
+    def status(self):
+        """Return the newest diagnostics of this camera."""
+        return self.peer.status(self.status_name)
 
     def wait_for_node(self, timeout_s=40.0):
         """Return once the node listens and its outputs are matched."""
         ready = lambda: self.images.get_subscription_count() and self.infos.get_subscription_count()  # noqa: E731
         self.peer.wait(ready, timeout_s, "depth_node to subscribe")
         expected = " ".join(sorted(self._outputs)) or "nothing"
-        self.peer.wait(lambda: self.peer.status().get("subscribed") == expected, timeout_s, "its outputs to be matched")
+        self.peer.wait(lambda: self.status().get("subscribed") == expected, timeout_s, "its outputs to be matched")
 
     def header(self):
         """Return a header with a stamp now and a frame id that no other frame has."""
         self._count += 1
-        return Header(stamp=self.peer.node.get_clock().now().to_msg(), frame_id=f"camera_{self._count}")
+        return Header(stamp=self.peer.node.get_clock().now().to_msg(), frame_id=self.named(f"camera_{self._count}"))
 
     def send(self, message, camera_info=None):
         """Publish `message` (and before it `camera_info`) under a new header; return the header."""
@@ -105,7 +116,7 @@ class TestCamera:
         def found():
             answers = {}
             for topic in topics:
-                for message in self.peer.received[topic]:
+                for message in self.peer.received[self.named(topic)]:
                     if message.header.frame_id == header.frame_id:
                         answers[topic] = message
             return answers if len(answers) == len(topics) else None

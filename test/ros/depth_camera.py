@@ -40,6 +40,10 @@ class DepthCamera:
         expected = " ".join(sorted(self.outputs)) or "nothing"
         self.peer.wait(lambda: self.status().get("subscribed") == expected, 20.0, "its outputs to be matched")
 
+    def settle(self):
+        """Return once the node has taken what was published before; topics may overtake each other."""
+        self.peer.settle(self.node)
+
     def announce(self, kind, topic):
         """Return the publisher of another topic, once it is matched."""
         if topic not in self._others:
@@ -88,9 +92,4 @@ class DepthCamera:
             got = {t: m for t in self.outputs for m in self.peer.received[t] if m.header.stamp == header.stamp}
             return got if len(got) == len(self.outputs) else None
 
-        what = f"answers of {header.stamp}; status of {self.node}: "
-        end = time.monotonic() + timeout_s
-        while not (got := found()):
-            assert time.monotonic() < end, what + str(self.status())
-            time.sleep(0.02)
-        return got
+        return self.peer.wait(found, timeout_s, f"the answers of {self.node} to {header.stamp}")

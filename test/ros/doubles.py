@@ -2,6 +2,7 @@
 
 plane: the canonical inverse depth of a tilted plane, and a field of view that tells how red the image was.
 slow: the plane after one second.  full: out of memory on every second frame.  faulty: a bug on every second frame.
+picky: a bug when one of the images is more blue than red.
 """
 
 import sys
@@ -31,6 +32,9 @@ class PlaneNetwork(torch.nn.Module):
 
     def forward(self, image, fov=True):
         self.calls += 1
+        red_minus_blue = (image[:, 0] - image[:, 2]).mean((1, 2)) / 2
+        if self.kind == "picky" and bool((red_minus_blue < 0).any()):
+            raise ValueError("a blue image (pretended)")
         if self.kind == "slow" and self.calls > 1:
             time.sleep(1.0)
         if self.calls > 1 and self.calls % 2:
@@ -41,11 +45,10 @@ class PlaneNetwork(torch.nn.Module):
         side = self.config.image_size
         t = (torch.arange(side) + 0.5) / side
         canonical = (A + B * t[None, :] + C * t[:, None]) * FOCAL_OVER_WIDTH
-        red_minus_blue = (image[:, 0] - image[:, 2]).mean((1, 2)) / 2
         return canonical.expand(len(image), 1, side, side), (40 + 40 * red_minus_blue) if fov else None
 
 
-def load(weights, device, precision, max_range_m, patch_batch, compile, log, backend):
+def load(weights, max_range_m, **_):
     """Return a predictor around the stand-in, in place of Predictor.load."""
     loaded = Loaded(PlaneNetwork(sys.argv[1]), "stand-in", "micro", True, {})
     return Predictor(loaded, torch.device("cpu"), FLOAT32, max_range_m)

@@ -6,9 +6,11 @@ import threading
 import time
 
 import rclpy
+from lifecycle_msgs.srv import GetState
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros.process import PATIENCE
 
 TRANSPORT = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE")
 
@@ -47,17 +49,21 @@ class Peer:
 
     def call(self, kind, service, request, timeout_s=20.0):
         client = self.node.create_client(kind, service)
-        assert client.wait_for_service(timeout_s), f"no service {service}"
+        assert client.wait_for_service(PATIENCE * timeout_s), f"no service {service}"
         future = client.call_async(request)
         self.wait(future.done, timeout_s, f"an answer of {service}")
         self.node.destroy_client(client)
         return future.result()
 
+    def settle(self, node):
+        """Return once `node` has taken what was published before: its executor answers services after topics."""
+        return self.call(GetState, f"/{node}/get_state", GetState.Request())
+
     def wait(self, condition, timeout_s=30.0, what="the condition"):
         """Poll `condition` until it holds; fail after `timeout_s`."""
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + PATIENCE * timeout_s
         while not (result := condition()):
-            assert time.monotonic() < end, f"waited {timeout_s} s in vain for {what}; last status: {self.status()}"
+            assert time.monotonic() < end, f"waited {timeout_s} s in vain for {what}; last status: {self.status('')}"
             time.sleep(0.02)
         return result
 

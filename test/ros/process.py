@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 from rclpy.serialization import deserialize_message
 from ros.listener import message_type
 
+# How many times longer than on a quiet machine all waits may last; a higher one wants `--timeout`, too.
+PATIENCE = float(os.environ.get("DEPTH_PRO_ROS_TEST_PATIENCE", "1"))
 START_S = 40.0
 GRACE_S = 20.0
 
@@ -52,13 +55,13 @@ class Process:
     def wait_for_output(self, text: str, timeout_s: float = START_S) -> None:
         """Return once `text` has been written; fail with the output so far when it is not."""
         with self._grew:
-            found = self._grew.wait_for(lambda: any(text in line for line in self._lines), timeout_s)
+            found = self._grew.wait_for(lambda: any(text in line for line in self._lines), PATIENCE * timeout_s)
         assert found, f"no {text!r} in the output:\n{self.output}"
 
     def wait(self, timeout_s: float = START_S) -> int:
         """Return the exit status of a process that ends by itself."""
-        status = self._child.wait(timeout_s)
-        self._reader.join(timeout_s)
+        status = self._child.wait(PATIENCE * timeout_s)
+        self._reader.join(PATIENCE * timeout_s)
         return status
 
     def end(self, by: signal.Signals = signal.SIGTERM, timeout_s: float = 15.0) -> int:
@@ -74,7 +77,7 @@ class Process:
         if self.running:
             self._child.terminate()
             try:
-                self._child.wait(GRACE_S)
+                self._child.wait(PATIENCE * GRACE_S)
             except subprocess.TimeoutExpired:
                 self._child.kill()
         self._child.wait()
@@ -103,8 +106,8 @@ class Listener(Process):
         self, topics: Mapping[str, str], count: int, env: Mapping[str, str], file: Path, timeout_s: float = START_S
     ) -> None:
         self._topics, self._file = dict(topics), file
-        script = str(Path(__file__).with_name("listener.py"))
-        super().__init__([sys.executable, script, json.dumps(self._topics), str(count), str(timeout_s), str(file)], env)
+        arguments = json.dumps(self._topics), str(count), str(PATIENCE * timeout_s), str(file)
+        super().__init__([sys.executable, str(Path(__file__).with_name("listener.py")), *arguments], env)
 
     def messages(self) -> dict[str, list[Any]]:
         """Return topic → messages in order, once the listener has ended."""

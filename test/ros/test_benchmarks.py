@@ -43,7 +43,7 @@ def test_conversions_are_measured_beside_copies():
     rows = results("conversions")
     assert all(set(row) == {"what", "size", "ms", "copy_ms", "ratio"} for row in rows)
     by_name = {(row["what"], row["size"]): row for row in rows}
-    assert len(by_name) == len(rows) == 15 * 3
+    assert len(by_name) == len(rows) == 18 * 3
     for (what, _), row in by_name.items():
         assert row["ms"] > 0
         if what.startswith("camera_info"):
@@ -57,7 +57,7 @@ def test_a_table_for_people():
     assert done.returncode == 0, done.stderr
     about, empty, header, *lines = done.stdout.splitlines()
     assert "cores" in about and not empty and header.split() == ["what", "size", "ms", "copy_ms", "ratio"]
-    assert len(lines) == 15 * 3
+    assert len(lines) == 18 * 3
 
 
 def test_a_table_is_aligned_and_says_nothing_where_nothing_is_known():

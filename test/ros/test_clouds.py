@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 
 from depth_pro_ros.errors import CalibrationError, ConfigurationError, ImageError
 from depth_pro_ros.records import Intrinsics
-from depth_pro_ros.ros.clouds import cloud_from_depth
+from depth_pro_ros.ros.clouds import CloudSettings, cloud_from_depth, filtered_cloud
 from depth_pro_ros.ros.standins import point_cloud2
 
 CAMERA = Intrinsics(7, 5, 10.0, 20.0, 2.5, 1.0)
@@ -128,3 +128,71 @@ def test_without_a_range_only_what_is_infinitely_far_is_left_out():
     cloud = cloud_from_depth(depth, np.zeros((1, 3, 3), np.uint8), Intrinsics(3, 1, 2.0, 2.0, 1.0, 0.0), Header())
     xyz = np.frombuffer(bytes(cloud.data), np.float32).reshape(3, 4)[:, :3]
     assert xyz[0, 2] == 1e6 and np.isnan(xyz[1:]).all()
+
+
+def test_points_that_are_too_near_are_left_out():
+    z = depth()
+    points = grid(filtered_cloud(z, colours(), CAMERA, header(), CloudSettings(min_range_m=2.0, max_range_m=4.0)))
+    np.testing.assert_array_equal(np.isnan(points[..., :3]).any(axis=2), (z < 2.0) | (z > 4.0))
+
+
+def test_without_colours_a_point_is_12_bytes():
+    cloud = cloud_from_depth(depth(), None, CAMERA, header())
+    assert [field.name for field in cloud.fields] == ["x", "y", "z"]
+    assert (cloud.height, cloud.width, cloud.point_step, cloud.row_step) == (5, 7, 12, 84)
+    xyz = np.frombuffer(cloud.data, "<f4").reshape(5, 7, 3)
+    np.testing.assert_array_equal(xyz, grid(cloud_from_depth(depth(), colours(), CAMERA, header()))[..., :3])
+
+
+def wall_with_a_box(size=(40, 60)):
+    """Return depth of a wall at 4 m with a box at 2 m before it, one pixel of blur to its right, and the camera."""
+    z = np.full(size, 4.0, np.float32)
+    z[10:30, 20:40] = 2.0
+    z[10:30, 40] = 3.0
+    return z, Intrinsics(size[1], size[0], 50.0, 50.0, 29.5, 19.5)
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_flying_pixels_are_nan(stride):
+    z, camera = wall_with_a_box()
+    picture = np.zeros((*z.shape, 3), np.uint8)
+    settings = CloudSettings(stride, edge_share=0.05, edge_width=0.1)
+    missing = np.isnan(grid(filtered_cloud(z, picture, camera, header(), settings))[..., 2])
+    expected = np.zeros(z.shape, bool)
+    expected[10:30, 40] = True
+    np.testing.assert_array_equal(missing, expected[::stride, ::stride])
+    kept = filtered_cloud(z, picture, camera, header(), CloudSettings(stride))
+    assert np.isfinite(grid(kept)[..., 2]).all()
+
+
+def test_voxels_make_one_row_of_finite_points():
+    """A wall of 8 x 8 pixels, 2 cm apart, in voxels of 8 cm whose edges lie between pixels: 2 x 2 means of 16."""
+    z = np.full((8, 8), 2.0, np.float32)
+    z[0, 0], z[0, 1] = np.nan, np.inf
+    camera = Intrinsics(8, 8, 100.0, 100.0, 3.5, 3.5)
+    rgb = np.zeros((8, 8, 3), np.uint8)
+    rgb[:, 4:] = (200, 100, 50)
+    cloud = filtered_cloud(z, rgb, camera, header(), CloudSettings(voxel_m=0.08))
+    assert (cloud.height, cloud.width, cloud.point_step, cloud.is_dense) == (1, 4, 16, True)
+    assert cloud.header == header()
+    points = grid(cloud)[0]
+    first = [-0.07, -0.05, -0.03, -0.01]
+    xy = [(x, y) for x in first for y in first if (x, y) not in ((first[0], first[0]), (first[1], first[0]))]
+    np.testing.assert_allclose(points[0, :3], [*np.mean(xy, axis=0), 2.0], rtol=1e-5)
+    np.testing.assert_allclose(points[1:, :3], [[-0.04, 0.04, 2], [0.04, -0.04, 2], [0.04, 0.04, 2]], rtol=1e-5)
+    assert points[:, 3].copy().view("<u4").tolist() == [0, 0, 0xC86432, 0xC86432]
+
+
+def test_the_nearest_voxels_are_kept():
+    z = np.full((20, 30), 4.0, np.float32)
+    z[8:12, 10:15] = 1.0
+    camera = Intrinsics(30, 20, 10.0, 10.0, 14.5, 9.5)
+    settings = CloudSettings(voxel_m=0.01, most_points=20)
+    cloud = filtered_cloud(z, None, camera, header(), settings)
+    assert (cloud.width, cloud.row_step, len(cloud.data)) == (20, 240, 240)
+    np.testing.assert_allclose(np.frombuffer(cloud.data, "<f4").reshape(-1, 3)[:, 2], 1.0)
+
+
+def test_a_cloud_of_voxels_may_be_empty():
+    cloud = filtered_cloud(depth(), None, CAMERA, header(), CloudSettings(voxel_m=0.1, min_range_m=100.0))
+    assert (cloud.height, cloud.width, len(cloud.data)) == (1, 0, 0) and cloud.fields

@@ -48,6 +48,15 @@ def test_cues_of_a_frame_in_hand_are_kept_however_many_come_meanwhile():
     assert taken(buffer, 100) == {"cues/depth": 100, "cues/landmarks": 101, "cues/disparity": 99}
 
 
+def test_cues_of_frames_that_are_lost_are_not_kept_for_ever():
+    buffer = CueBuffer(0.005)
+    for ms in range(0, 900, 10):
+        buffer.add("cues/depth", cue(ms))
+        buffer.pin(head(ms))
+    assert taken(buffer, 0) == {} and taken(buffer, 850) == {}
+    assert [taken(buffer, ms) for ms in (860, 890)] == [{"cues/depth": 860}, {"cues/depth": 890}]
+
+
 def test_frames_must_agree_where_both_are_named():
     check_frame(cue(1), head(1))
     check_frame(Image(header=head(1, "")), head(1))

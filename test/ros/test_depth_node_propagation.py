@@ -30,6 +30,10 @@ class FlyingCamera(TestCamera):
         self.now_ns = round(now_s * 1e9)
         self._poses = peer.publisher(Odometry, "odometry", depth=20)
 
+    def wait_for_node(self):
+        super().wait_for_node()
+        self.peer.wait(self._poses.get_subscription_count, 20.0, "the odometry to be matched")
+
     def header(self):
         header = super().header()
         self.now_ns += SENT_NS
@@ -103,8 +107,8 @@ def test_without_poses_there_are_keyframes_only_and_the_node_says_so(fly):
     device.fact("depth_is", "keyframe")
     assert "keyframes only" in device.peer.status()["propagation"]
     device.answer(device.fly())
-    device.answer(device.fly())
-    device.fact("propagation", "carrying")
+    carrying = lambda: device.answer(device.fly()) and device.peer.status()["propagation"] == "carrying"  # noqa: E731
+    device.peer.wait(carrying, what="the poses to be taken")
     assert grows(device.stamps_ns())
 
 

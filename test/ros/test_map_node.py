@@ -53,8 +53,9 @@ def pose(x=0.0, y=0.0, z=0.0):
 
 
 def see(camera, depth, T, stamp_ns, frame_id="odom"):
-    """Send a depth image with its pose; return the map that it makes."""
+    """Send a depth image after its pose, which may go back in time; return the map that it makes."""
     camera.tell_pose(T, stamp_ns, frame_id)
+    camera.settle()
     return camera.answers(camera.send(depth, stamp_ns))["map_points"]
 
 

@@ -129,6 +129,7 @@ def test_the_attitude_comes_from_a_topic(start, source):
     low_box = box(20, 3.0, z=(-0.3, 0.3))
     for stamp in (START_NS - 20_000_000, START_NS + 20_000_000):
         camera.tell_imu(pose[:3, :3], stamp) if source == "imu" else camera.tell_pose(pose, stamp)
+    camera.settle()
     answers = camera.answers(camera.send(render(CAMERA, [low_box], roll_deg=25, pitch_deg=5), START_NS))
     assert where(answers["scan"]) == pytest.approx(20, abs=3)
     status = camera.wait_for_status(lambda s: "camera_roll_deg" in s, "the lean")
@@ -144,10 +145,12 @@ def test_without_an_attitude_there_is_no_scan_and_the_reason(start):
     camera.tell_imu(np.eye(3), START_NS, has_orientation=False)
     camera.wait_for_status(lambda s: "estimates no orientation" in s["message"], "that the IMU is refused")
     camera.tell_imu(np.eye(3), START_NS)
+    camera.settle()
     camera.send(depth, START_NS + 500_000_000)
     camera.wait_for_status(lambda s: "nearest attitude is 0.50 s" in s["message"], "that it has stopped")
     assert not camera.peer.received["scan"]
     camera.tell_imu(np.eye(3), START_NS + 1_000_000_000)
+    camera.settle()
     camera.answers(camera.send(depth, START_NS + 1_050_000_000))
 
 

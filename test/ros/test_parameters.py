@@ -13,11 +13,13 @@ RATE = Parameter("rate", 5.0, "Frames", "Hz", 0.0, 30.0, live=True)
 COUNT = Parameter("count", 3, "How many", minimum=1)
 MODE = Parameter("mode", "a", "Which", choices=("a", "b"))
 FLAG = Parameter("flag", True, "Whether")
+NAMES = Parameter("names", [""], "Who")
 
 
 @pytest.mark.parametrize(
     ("parameter", "given", "kept"),
-    [(RATE, 10, 10.0), (RATE, 0.0, 0.0), (COUNT, 1, 1), (MODE, "b", "b"), (FLAG, False, False)],
+    [(RATE, 10, 10.0), (RATE, 0.0, 0.0), (COUNT, 1, 1), (MODE, "b", "b"), (FLAG, False, False)]
+    + [(NAMES, ["a", "b"], ["a", "b"]), (NAMES, None, [])],  # rcl reads an empty array as nothing
 )
 def test_good_values_keep_the_type(parameter, given, kept):
     value = parameter.convert(given)
@@ -36,6 +38,8 @@ def test_good_values_keep_the_type(parameter, given, kept):
         (COUNT, 2.0, "it takes type integer"),
         (MODE, "c", "allowed: a | b"),
         (FLAG, 1, "it takes type bool"),
+        (NAMES, "a", "it takes type string array"),
+        (NAMES, ["a", 1], "it takes type string array"),
     ],
 )
 def test_bad_values_are_refused_with_what_is_allowed(parameter, given, words):
@@ -46,8 +50,9 @@ def test_bad_values_are_refused_with_what_is_allowed(parameter, given, words):
 
 def test_documents_of_a_table():
     assert markdown_table([RATE]).splitlines()[2] == "| `rate` | double | `5.0` | 0 to 30 | yes | Frames [Hz] |"
-    text = yaml_file("node", [RATE, MODE, FLAG])
-    assert yaml.safe_load(text) == {"/**/node": {"ros__parameters": {"rate": 5.0, "mode": "a", "flag": True}}}
+    text = yaml_file("node", [RATE, MODE, FLAG, NAMES])
+    values = {"rate": 5.0, "mode": "a", "flag": True, "names": [""]}
+    assert yaml.safe_load(text) == {"/**/node": {"ros__parameters": values}}
     assert "# Frames (0 to 30; Hz; may change while running)" in text
 
 

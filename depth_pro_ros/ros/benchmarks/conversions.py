@@ -20,9 +20,13 @@ from std_msgs.msg import Header
 from depth_pro_ros.geometry import pinhole
 from depth_pro_ros.geometry.distortion import Distortion, Rectifier
 from depth_pro_ros.outputs.pictures import colour_depth
+from depth_pro_ros.records import DepthMap, Intrinsics
 from depth_pro_ros.ros.benchmarks import measure
 from depth_pro_ros.ros.camera_info import info_from_intrinsics, intrinsics_from_info
 from depth_pro_ros.ros.clouds import cloud_from_depth
+from depth_pro_ros.ros.depth_outputs import COMPRESSED, MAKERS, POINTS, POINTS_NAV
+from depth_pro_ros.ros.depth_parameters import DEPTH_PARAMETERS
+from depth_pro_ros.ros.depth_pipeline import DepthFrame
 from depth_pro_ros.ros.images import decode_compressed, decode_image, encode_depth, encode_rgb
 from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
@@ -76,9 +80,19 @@ def cases(width: int, height: int) -> Iterator[Case]:
     for stride in (1, 2):
         read = (depth_m.nbytes + rgb.nbytes) // stride**2
         yield Case(f"cloud stride {stride}", read, lambda s=stride: cloud_from_depth(depth_m, rgb, camera, header, s))
+    yield from _subscribed(rgb, depth_m, camera, header)
     yield Case("rectify", rgb.nbytes, lambda: rectifier.rectify(rgb))
     yield Case("camera_info in", None, lambda: intrinsics_from_info(info, rectified=True))
     yield Case("camera_info out", None, lambda: info_from_intrinsics(camera, header))
+
+
+def _subscribed(rgb: np.ndarray, depth_m: np.ndarray, camera: Intrinsics, header: Header) -> Iterator[Case]:
+    """Yield what depth_node makes, by its defaults, for those who subscribe; and a cloud without flying pixels."""
+    frame = DepthFrame(rgb, DepthMap(depth_m, camera, camera.fx), None, {})
+    live = {parameter.name: parameter.default for parameter in DEPTH_PARAMETERS} | {"cloud.edge_share": 0.05}
+    for topic, stride in ((POINTS, live["cloud.stride"]), (POINTS_NAV, live["cloud_nav.stride"]), (COMPRESSED, 1)):
+        what = topic + (" without flying pixels" if topic == POINTS else "")
+        yield Case(what, depth_m.nbytes // int(stride) ** 2, lambda t=topic: MAKERS[t](frame, live, header))
 
 
 def _decoders(rgb: np.ndarray) -> Iterator[Case]:

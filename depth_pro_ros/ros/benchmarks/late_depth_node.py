@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +34,27 @@ class LatePredictor:
         """Do nothing."""
         return 0.0
 
-    def predict(
+    def figures(self) -> Mapping[str, Any]:
+        """Return nothing: no frame is incremental."""
+        return {}
+
+    def predict_batch(
         self,
-        rgb: np.ndarray,
-        intrinsics: Intrinsics,
-        focal_px: float | None,
-        size: tuple[int, int],
-        estimate_focal: bool | None = None,
-        focal_filter: object = None,
-    ) -> DepthMap:
-        """Return the depth of one frame of the flight."""
+        images: Sequence[np.ndarray],
+        intrinsics: Sequence[Intrinsics],
+        size: Sequence[tuple[int, int]],
+        **_: Any,
+    ) -> list[DepthMap]:
+        """Return the depth of each of some frames of the flight."""
         start = time.perf_counter()
-        depth_m = predicted(np.asarray(self._flight.depth_m[flight.number_of(rgb)]))
+        truths = [np.asarray(self._flight.depth_m[flight.number_of(rgb)]) for rgb in images]
+        depths_m = [cv2.resize(predicted(truth_m), wanted) for truth_m, wanted in zip(truths, size, strict=True)]
         time.sleep(max(0.0, self._delay_s - (time.perf_counter() - start)))
         timings = {"network": 1e3 * (time.perf_counter() - start)}
-        camera = pinhole.resize(intrinsics, *size)
-        return DepthMap(cv2.resize(depth_m, size), camera, intrinsics.fx, timings_ms=timings)
+        return [
+            DepthMap(depth_m, pinhole.resize(camera, *wanted), camera.fx, timings_ms=timings)
+            for depth_m, camera, wanted in zip(depths_m, intrinsics, size, strict=True)
+        ]
 
 
 def predicted(truth_m: np.ndarray) -> np.ndarray:
