@@ -23,7 +23,7 @@ from depth_pro_ros.cli import predict
 from depth_pro_ros.cli.bag_arguments import add_arguments, check
 from depth_pro_ros.cli.bag_cameras import Camera, Index, assign_cues, choose, describe, read_index, topics_of
 from depth_pro_ros.cli.bag_fusion import CueSettings
-from depth_pro_ros.cli.bag_images import Job
+from depth_pro_ros.cli.bag_images import Job, Network
 from depth_pro_ros.cli.bag_input import Bag, open_bag
 from depth_pro_ros.cli.bag_output import OutputSettings, Summary, write_bag
 from depth_pro_ros.cli.bag_spool import Spool
@@ -87,6 +87,8 @@ def _made_with(args: argparse.Namespace) -> dict[str, Any]:
         "bytes": sum(part.stat().st_size for part in parts),
         "weights": weights,
         "precision": args.precision,
+        "backend": args.backend,
+        "quality": args.quality,
         "focal": args.focal,
         "scale": args.scale,
         "camera_info": args.camera_info,
@@ -109,7 +111,8 @@ def _predict(
     if had:
         _note(f"going on with {spool.folder}: {had} of {total} images are done")
     if had < total:
-        model = Model(args.weights, args.device, args.precision, args.focal, args.scale, _threads(args.workers))
+        network = Network(args.weights, args.device, args.precision, args.backend, args.quality)
+        model = Model(network, args.focal, args.scale, _threads(args.workers))
         with workers(args.workers, model, load) as working, _bar(args, total, "depth", "image", had) as bar:
             spool.model = working.description
             if not working.description["trained"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from depth_pro_ros.cli.predict_arguments import count, focal_choice, positive
+from depth_pro_ros.cli.predict_arguments import add_model, count, focal_choice, positive
 from depth_pro_ros.errors import ConfigurationError
 
 STORAGES = ("mcap", "sqlite3")
@@ -44,9 +44,7 @@ def _add_topics(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", default="tiny", metavar="NAME|PATH", help="default: %(default)s, the embedded one")
-    parser.add_argument("--device", default="auto", help="auto, cuda, cpu or mps; default: %(default)s")
-    parser.add_argument("--precision", default="auto", help="default: %(default)s, which suits the device")
+    add_model(parser)
     parser.add_argument("--workers", type=count, default=1, metavar="N", help="processes; default: %(default)s")
     parser.add_argument(
         "--focal",

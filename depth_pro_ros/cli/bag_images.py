@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,18 @@ def blank(depth_m: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     return np.where(valid, depth_m, np.float32(np.nan))
 
 
-def load_predictor(load: Any, weights: str, device: str, precision: str, log: Any) -> Any:
+@dataclass(frozen=True)
+class Network:
+    """What runs: its arguments as Predictor.load explains them."""
+
+    weights: str
+    device: str = "auto"
+    precision: str = "auto"
+    backend: str = "torch"
+    quality: str = "full"
+
+
+def load_predictor(load: Any, network: Network, log: Any) -> Any:
     """Return the predictor without a range's end, which comes when the scale is known."""
-    return load(weights, device=device, precision=precision, max_range_m=math.inf, log=log)
+    options = asdict(network)
+    return load(options.pop("weights"), **options, max_range_m=math.inf, log=log)

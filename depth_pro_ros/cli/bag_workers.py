@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from depth_pro_ros.cli.bag_images import Focal, FramePredictor, Job, load_predictor
+from depth_pro_ros.cli.bag_images import Focal, FramePredictor, Job, Network, load_predictor
 from depth_pro_ros.errors import InferenceError
 
 AHEAD = 2  # jobs that wait for each worker, so that none is idle; each holds an image
@@ -25,9 +25,7 @@ AHEAD = 2  # jobs that wait for each worker, so that none is idle; each holds an
 class Model:
     """What a worker loads, and how many threads its arithmetic may take (0: as PyTorch likes)."""
 
-    weights: str
-    device: str
-    precision: str
+    network: Network
     focal: Focal
     scale: float
     threads: int = 0
@@ -141,7 +139,7 @@ def _frame_predictor(model: Model, load: Callable[..., Any] | None = None) -> Fr
         from depth_pro_ros.inference import Predictor
 
         load = Predictor.load
-    predictor = load_predictor(load, model.weights, model.device, model.precision, _log)
+    predictor = load_predictor(load, model.network, _log)
     return FramePredictor(predictor, model.focal, model.scale)
 
 

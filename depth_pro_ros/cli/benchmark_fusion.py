@@ -6,9 +6,6 @@ The cue is our own stereo's answer for a textured wall; the prediction is the wa
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +13,7 @@ import cv2
 import numpy as np
 
 from depth_pro_ros.cli.benchmark_stereo import synthetic_pair
+from depth_pro_ros.cli.benchmark_timing import Report, in_turns, medians, parser, report
 from depth_pro_ros.fusion import Fuser, samples_from_disparity
 from depth_pro_ros.geometry import pinhole, stereo
 from depth_pro_ros.matching.disparity import StereoMatcher
@@ -27,18 +25,17 @@ TARGET_OVER_STEREO = 0.4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; return 0."""
-    parser = argparse.ArgumentParser(prog="depth_pro_ros benchmark fusion", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller images")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    args = parser.parse_args(argv)
+    """Measure and print; return the exit status."""
+    return report(parser("fusion", __doc__).parse_args(argv), measured, table)
+
+
+def measured(args: argparse.Namespace) -> Report:
+    """Return the figures of images of the size that the flags want."""
     width, height = (WIDTH // 2, HEIGHT // 2) if args.quick else (WIDTH, HEIGHT)
-    report = measure(width, height, REPEATS)
-    print(json.dumps(report) if args.json else table(report))
-    return 0
+    return measure(width, height, REPEATS)
 
 
-def measure(width: int, height: int, repeats: int) -> dict[str, Any]:
+def measure(width: int, height: int, repeats: int) -> Report:
     """Return median milliseconds of a bare SGBM call, our stereo, the samples and the fusion, and their ratios."""
     left, right = synthetic_pair(width, height)
     truth_px = np.broadcast_to(10 + 50 / width * np.arange(width, dtype=np.float32), (height, width))
@@ -56,14 +53,7 @@ def measure(width: int, height: int, repeats: int) -> dict[str, Any]:
         "samples": samples,
         "fusion": lambda: fuser.fuse(predicted, [cue], 0),
     }
-    turns: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(repeats + 1):
-        for name, work in contenders.items():
-            started = time.perf_counter()
-            work()
-            if turn:  # the first warms up
-                turns[name].append(1e3 * (time.perf_counter() - started))
-    median = {name: statistics.median(times) for name, times in turns.items()}
+    median = medians(in_turns(contenders, repeats))
     whole, fused = median["samples"] + median["fusion"], fuser.fuse(predicted, [cue], 0)
     return {
         "width": width,
@@ -88,13 +78,13 @@ def distorted(depth_m: np.ndarray) -> DepthMap:
     return DepthMap(1.0 / blurred, pinhole.centred(width, height, FOCAL_PX), FOCAL_PX)
 
 
-def table(report: dict[str, Any]) -> str:
+def table(figures: Report) -> str:
     """Return the report for people."""
-    times = ", ".join(f"{name.replace('_', ' ')} {ms:.0f} ms" for name, ms in report["ms"].items())
+    times = ", ".join(f"{name.replace('_', ' ')} {ms:.0f} ms" for name, ms in figures["ms"].items())
     return (
-        f"{report['width']}x{report['height']}: {times}\nsamples and fusion over stereo "
-        f"{report['fusion_over_stereo']:.2f} (target {TARGET_OVER_STEREO}), over one bare SGBM call "
-        f"{report['fusion_over_bare_sgbm']:.2f}; AbsRel {report['abs_rel_fused']:.4f}, {report['state']}"
+        f"{figures['width']}x{figures['height']}: {times}\nsamples and fusion over stereo "
+        f"{figures['fusion_over_stereo']:.2f} (target {TARGET_OVER_STEREO}), over one bare SGBM call "
+        f"{figures['fusion_over_bare_sgbm']:.2f}; AbsRel {figures['abs_rel_fused']:.4f}, {figures['state']}"
     )
 
 

@@ -6,7 +6,6 @@ A step follows the corners forth and back, finds new ones, resects the pose and 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from depth_pro_ros.cli.benchmark_timing import Report, medians, parser, ratio, report
 from depth_pro_ros.geometry import pinhole
 from depth_pro_ros.matching.landmarks import LandmarkSettings, Triangulator
 
@@ -58,29 +58,28 @@ def measure(frames: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
             counts.append(len(found.ids))
             for name, lap in laps.items():
                 turns[name].append(lap)
-    ratios = [step / bare for step, bare in zip(turns["step_cpu_ms"], turns["bare_cpu_ms"], strict=True)]
-    medians = {name: round(statistics.median(values), 3) for name, values in turns.items()}
-    return {**medians, "ratio": round(statistics.median(ratios), 2), "landmarks": statistics.median(counts)}
+    factor = ratio(turns, "step_cpu_ms", "bare_cpu_ms")
+    return {**medians(turns), "ratio": factor, "landmarks": statistics.median(counts)}
+
+
+def measured(args: argparse.Namespace) -> Report:
+    """Return the figures of as many images as the flags want."""
+    return {"width": WIDTH, "height": HEIGHT, "tracks": TRACKS, **measure(wall(20 if args.quick else 60))}
+
+
+def table(figures: Report) -> str:
+    """Return the report for people."""
+    return (
+        f"landmark step {figures['step_cpu_ms']:.1f} ms of CPU ({figures['step_ms']:.1f} ms), bare Lucas-Kanade "
+        f"{figures['bare_cpu_ms']:.1f} ms: {figures['ratio']:.1f} times, {figures['landmarks']:.0f} landmarks of "
+        f"{TRACKS} tracks at {WIDTH}x{HEIGHT}"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; return 0."""
-    parser = argparse.ArgumentParser(prog="depth_pro_ros benchmark motion", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer images")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    args = parser.parse_args(argv)
-    figures = measure(wall(20 if args.quick else 60))
-    report = {"width": WIDTH, "height": HEIGHT, "tracks": TRACKS, "opencv": cv2.__version__, **figures}
-    if args.json:
-        print(json.dumps(report))
-    else:
-        print(
-            f"landmark step {report['step_cpu_ms']:.1f} ms of CPU ({report['step_ms']:.1f} ms), bare Lucas-Kanade "
-            f"{report['bare_cpu_ms']:.1f} ms: {report['ratio']:.1f} times, {report['landmarks']:.0f} landmarks of "
-            f"{TRACKS} tracks at {WIDTH}x{HEIGHT}"
-        )
-    return 0
+    """Measure and print; return the exit status."""
+    return report(parser("motion", __doc__).parse_args(argv), measured, table)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -15,12 +15,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from depth_pro_ros.cli.benchmark_timing import traced
 from depth_pro_ros.inference import Predictor
 
 OURS, THEIRS = "depth_pro_ros", "transformers"
+MAX_RANGE_M = 1000.0
 Forward = Callable[[Tensor], Tensor]
 
 
@@ -30,18 +33,53 @@ def ours(path: Path, precision: str) -> Forward:
     return lambda image: network(image)[0][:, 0]
 
 
+def ours_whole(path: Path, precision: str) -> Forward:
+    """Return our way from an image (H, W, 3) uint8 to its depth (H, W), the focal length estimated."""
+    predictor = Predictor.load(path, device="cpu", precision=precision, max_range_m=MAX_RANGE_M, log=lambda text: None)
+    return lambda rgb: torch.from_numpy(predictor.predict(rgb.numpy(), estimate_focal=True).depth_m)
+
+
+def theirs_whole(path: Path, precision: str) -> Forward:
+    """Return the way around transformers' network that its documentation shows, in PyTorch alone.
+
+    Its image processor, which needs torchvision, does the same in the same number format, float32.
+    """
+    import transformers
+
+    model = _their_model(path, precision)
+    side = 4 * transformers.AutoConfig.from_pretrained(path).patch_size
+
+    def run(rgb: Tensor) -> Tensor:
+        height, width = rgb.shape[:2]
+        pixels = rgb.permute(2, 0, 1)[None].float().div_(255).sub_(0.5).div_(0.5)
+        pixels = torch.nn.functional.interpolate(pixels, size=(side, side), mode="bilinear", align_corners=False)
+        answer = model(pixels.to(model.dtype))
+        focal_px = 0.5 * width / torch.tan(0.5 * torch.deg2rad(answer.field_of_view.float()))
+        inverse = answer.predicted_depth.float()[None] * (width / focal_px)
+        inverse = torch.nn.functional.interpolate(inverse, size=(height, width), mode="bilinear", align_corners=False)
+        return 1.0 / inverse[0, 0].clamp(1 / MAX_RANGE_M, 1e4)
+
+    return run
+
+
 def theirs(path: Path, precision: str) -> Forward:
     """Return transformers' forward pass with its fastest attention."""
+    model = _their_model(path, precision)
+    return lambda image: model(image.to(model.dtype)).predicted_depth.float()
+
+
+def _their_model(path: Path, precision: str) -> torch.nn.Module:
     os.environ["HF_HUB_OFFLINE"] = "1"
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
     dtype = getattr(torch, precision)
     model = transformers.DepthProForDepthEstimation.from_pretrained(path, dtype=dtype, attn_implementation="sdpa")
-    return lambda image: model.eval()(image.to(dtype)).predicted_depth.float()
+    return model.eval()
 
 
 CONTENDERS = {OURS: ours, THEIRS: theirs}
+WHOLE = {OURS: ours_whole, THEIRS: theirs_whole}
 
 
 def tell(**facts: object) -> None:
@@ -57,10 +95,25 @@ def timed(forward: Forward, image: Tensor) -> tuple[Tensor, float]:
         return result, time.perf_counter() - start
 
 
-def speed(path: Path, precision: str, side: int, repeats: int, warm_up: bool) -> None:
-    """Let both take turns, `repeats` times, on one image; tell the seconds of each run and how far they agree."""
+def speed(
+    path: Path,
+    precision: str,
+    side: int,
+    repeats: int,
+    warm_up: bool,
+    contenders: list[str],
+    size: tuple[int, int] | None = None,
+    profile: str | None = None,
+) -> None:
+    """Let all take turns, `repeats` times, on one image; tell the seconds of each run and how far they agree.
+
+    With a `size` (w, h) they go from an image of this size to its depth, else from the network's input to its output.
+    `profile` is a file for a trace of one more run of ours.
+    """
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    forwards = {name: make(path, precision) for name, make in CONTENDERS.items()}
+    if size:
+        image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8))
+    forwards = {name: (WHOLE if size else CONTENDERS)[name](path, precision) for name in contenders}
     if warm_up:
         for name, forward in forwards.items():
             tell(contender=name, warm_up_seconds=timed(forward, image)[1])
@@ -69,8 +122,17 @@ def speed(path: Path, precision: str, side: int, repeats: int, warm_up: bool) ->
         for name, forward in forwards.items():
             outputs[name], seconds = timed(forward, image)
             tell(contender=name, seconds=seconds)
-    difference = (outputs[OURS] - outputs[THEIRS]).abs()
-    sigma = outputs[THEIRS].std()
+    if THEIRS in outputs:
+        tell_agreement(outputs[OURS], outputs[THEIRS])
+    if profile:
+        with traced(Path(profile)):
+            timed(forwards[OURS], image)
+
+
+def tell_agreement(ours: Tensor, theirs: Tensor) -> None:
+    """Tell by how much two answers differ where both are finite."""
+    both = torch.isfinite(ours) & torch.isfinite(theirs)
+    difference, sigma = (ours - theirs)[both].abs(), theirs[both].std()
     tell(mean_difference_over_sigma=float(difference.mean() / sigma), max_over_sigma=float(difference.max() / sigma))
 
 

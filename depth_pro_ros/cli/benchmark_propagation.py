@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from depth_pro_ros.cli.benchmark_timing import Report, in_turns, medians, parser, ratio, report
+from depth_pro_ros.errors import DepthProError
 from depth_pro_ros.geometry import motion, pinhole
 from depth_pro_ros.propagation import Carrier, CarrySettings
 from depth_pro_ros.records import DepthMap, Intrinsics, Pose
@@ -32,23 +33,25 @@ NODE = "depth_pro_ros.ros.benchmarks.propagation"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; return 0, or the status of depth_node's benchmark when that fails."""
-    parser = argparse.ArgumentParser(prog="depth_pro_ros benchmark propagation", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer repeats, and a shorter flight")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--no-node", action="store_true", help="leave depth_node's flight out")
-    args = parser.parse_args(argv)
-    report, status = measure(WIDTH, HEIGHT, REPEATS // 5 if args.quick else REPEATS), 0
+    """Measure and print; return the exit status."""
+    arguments = parser("propagation", __doc__)
+    arguments.add_argument("--no-node", action="store_true", help="leave depth_node's flight out")
+    return report(arguments.parse_args(argv), measured, table)
+
+
+def measured(args: argparse.Namespace) -> Report:
+    """Return the figures of the carrier and, unless the flags leave it out, of depth_node's flight."""
+    figures = measure(WIDTH, HEIGHT, REPEATS // 5 if args.quick else REPEATS)
     if not args.no_node:
         command = [sys.executable, "-m", NODE, "--json", *(["--quick"] if args.quick else [])]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-        status = done.returncode
-        report["node"] = None if status else json.loads(done.stdout)["results"][0]
-    print(json.dumps(report) if args.json else table(report))
-    return status
+        if done.returncode:
+            raise DepthProError(f"depth_node's flight failed with status {done.returncode}: see above, or --no-node")
+        figures["node"] = json.loads(done.stdout)["results"][0]
+    return figures
 
 
-def measure(width: int, height: int, repeats: int) -> dict[str, Any]:
+def measure(width: int, height: int, repeats: int) -> Report:
     """Return medians of milliseconds and of ratios, frames a second, and the error of both contenders."""
     camera = pinhole.centred(width, height, pinhole.focal_from_fov(FOV_DEG, width))
     keyframe_depth, keyframe, rgb, truth_m, view = views(camera)
@@ -62,19 +65,18 @@ def measure(width: int, height: int, repeats: int) -> dict[str, Any]:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        turns = in_turns(contenders, repeats)
+        turns = in_turns(contenders, repeats, time.process_time)
     finally:
         cv2.setNumThreads(threads)
-    median = {name: statistics.median(times) for name, times in turns.items()}
-    ratios = [plain / ours for plain, ours in zip(turns["plain"], turns["carried_and_filled"], strict=True)]
+    median = medians(turns, 2)
     ours, plain = carrier.carry(view, rgb), contenders["plain"]()
     return {
         "width": width,
         "height": height,
-        "ms": {name: round(ms, 2) for name, ms in median.items()},
+        "ms": median,
         "frames_per_s": round(1e3 / median["carried_and_filled"], 1),
         "target_frames_per_s": TARGET_HZ,
-        "plain_over_ours": round(statistics.median(ratios), 2),
+        "plain_over_ours": ratio(turns, "plain", "carried_and_filled"),
         "carried_share": round(ours.carried_share, 4),
         "covered_share": round(ours.carried_share + ours.filled_share, 4),
         "abs_rel_ours": abs_rel(ours.depth.depth_m, truth_m),
@@ -90,18 +92,6 @@ def views(camera: Intrinsics) -> tuple[np.ndarray, Pose, np.ndarray, np.ndarray,
     seen = room.render(camera, view.T_world_camera)
     before = room.render(camera, keyframe.T_world_camera)
     return before.depth_m, keyframe, seen.rgb, seen.depth_m, view
-
-
-def in_turns(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Return the milliseconds of CPU that each contender took in each of `repeats` turns, after one to warm up."""
-    turns: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(repeats + 1):
-        for name, work in contenders.items():
-            started = time.process_time()
-            work()
-            if turn:
-                turns[name].append(1e3 * (time.process_time() - started))
-    return turns
 
 
 def z_buffer(depth_m: np.ndarray, T_view_keyframe: np.ndarray, camera: Intrinsics) -> np.ndarray:
@@ -131,16 +121,16 @@ def abs_rel(depth_m: np.ndarray, truth_m: np.ndarray) -> float:
     return round(float(np.mean(np.abs(depth_m[both] / truth_m[both] - 1))), 5)
 
 
-def table(report: dict[str, Any]) -> str:
+def table(figures: Report) -> str:
     """Return the report for people."""
-    times = ", ".join(f"{name.replace('_', ' ')} {ms:.1f} ms" for name, ms in report["ms"].items())
+    times = ", ".join(f"{name.replace('_', ' ')} {ms:.1f} ms" for name, ms in figures["ms"].items())
     core = (
-        f"{report['width']}x{report['height']}, one thread: {times}\n{report['frames_per_s']:.0f} frames/s (target "
-        f"{report['target_frames_per_s']:.0f}), {report['plain_over_ours']:.1f} times the plain z-buffer's speed; "
-        f"AbsRel {report['abs_rel_ours']:.4f}, the plain one's {report['abs_rel_plain']:.4f}; "
-        f"{report['carried_share']:.1%} carried, {report['covered_share']:.1%} after filling"
+        f"{figures['width']}x{figures['height']}, one thread: {times}\n{figures['frames_per_s']:.0f} frames/s (target "
+        f"{figures['target_frames_per_s']:.0f}), {figures['plain_over_ours']:.1f} times the plain z-buffer's speed; "
+        f"AbsRel {figures['abs_rel_ours']:.4f}, the plain one's {figures['abs_rel_plain']:.4f}; "
+        f"{figures['carried_share']:.1%} carried, {figures['covered_share']:.1%} after filling"
     )
-    if not (node := report.get("node")):
+    if not (node := figures.get("node")):
         return core
     return (
         f"{core}\ndepth_node, images at {node['camera_hz']:g} Hz, network {node['network_s']:g} s: depth at "

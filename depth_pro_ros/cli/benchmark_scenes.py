@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
+from depth_pro_ros.cli.benchmark_timing import Report, parser, report
 from depth_pro_ros.geometry import pinhole
 from depth_pro_ros.scenes import KINDS, World, render
 
@@ -19,26 +18,25 @@ FLIGHT_SIZE, FLIGHT_FOV_DEG, TEXEL_M = (640, 480), 75.0, 0.01
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; return 0."""
-    parser = argparse.ArgumentParser(prog="depth_pro_ros benchmark scenes", description=__doc__)
-    parser.add_argument("--device", default="cpu", help="cpu or cuda; default: %(default)s")
-    parser.add_argument("--threads", type=int, default=1, help="of torch on a CPU; default: %(default)s")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="default: all")
-    parser.add_argument("--quick", action="store_true", help="fewer images")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    args = parser.parse_args(argv)
+    """Measure and print; return the exit status."""
+    arguments = parser("scenes", __doc__)
+    arguments.add_argument("--device", default="cpu", help="cpu or cuda; default: %(default)s")
+    arguments.add_argument("--threads", type=int, default=1, help="of torch on a CPU; default: %(default)s")
+    arguments.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="default: all")
+    return report(arguments.parse_args(argv), measured, table)
+
+
+def measured(args: argparse.Namespace) -> Report:
+    """Return the figures of the kinds and the device that the flags want."""
     torch.set_num_threads(args.threads)
-    report = measure(args.kinds, args.device, IMAGES // 4 if args.quick else IMAGES)
-    print(json.dumps(report) if args.json else table(report))
-    return 0
+    return measure(args.kinds, args.device, IMAGES // 4 if args.quick else IMAGES)
 
 
-def measure(kinds: Sequence[str], device: str, images: int) -> dict[str, Any]:
+def measure(kinds: Sequence[str], device: str, images: int) -> Report:
     """Return images per second (wall time) by kind and side, and of a flight through a painted room on the CPU."""
     rates = {kind: {str(side): rate(kind, side, device, images) for side in SIDES} for kind in kinds}
-    report: dict[str, Any] = {"device": device, "threads": torch.get_num_threads(), "images": images, "rates": rates}
-    report["flight"] = flight(images)
-    return report
+    threads = torch.get_num_threads()
+    return {"device": device, "threads": threads, "images": images, "rates": rates, "flight": flight(images)}
 
 
 def rate(kind: str, side: int, device: str, images: int) -> float:
@@ -66,13 +64,13 @@ def flight(frames: int) -> dict[str, float]:
     return {"paint_s": round(painted - start, 2), "frame_ms": round(1000 * seconds / frames, 1)}
 
 
-def table(report: dict[str, Any]) -> str:
+def table(figures: Report) -> str:
     """Return the report for people."""
-    lines = [f"{report['device']}, {report['threads']} threads, {report['images']} images each"]
-    for kind, rates in report["rates"].items():
+    lines = [f"{figures['device']}, {figures['threads']} threads, {figures['images']} images each"]
+    for kind, rates in figures["rates"].items():
         shown = ", ".join(f"{value:7.1f} images/s at {side} x {side}" for side, value in rates.items())
         lines.append(f"{kind:8s} {shown}")
-    frame_ms, paint_s = report["flight"]["frame_ms"], report["flight"]["paint_s"]
+    frame_ms, paint_s = figures["flight"]["frame_ms"], figures["flight"]["paint_s"]
     size = "{} x {}".format(*FLIGHT_SIZE)
     lines.append(f"aisle    {frame_ms:7.1f} ms a frame of a flight at {size}, after {paint_s} s of painting")
     return "\n".join(lines)

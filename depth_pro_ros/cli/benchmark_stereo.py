@@ -6,14 +6,12 @@ It makes two calls, one of them on padded images, and checks them against each o
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import time
 from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
+from depth_pro_ros.cli.benchmark_timing import Report, in_turns, medians, parser, ratio, report
 from depth_pro_ros.matching.disparity import StereoMatcher
 
 WIDTH, HEIGHT, DISPARITIES, REPEATS = 1280, 720, 128, 5
@@ -33,37 +31,32 @@ def synthetic_pair(width: int, height: int, seed: int = 0) -> tuple[np.ndarray, 
 def measure(left: np.ndarray, right: np.ndarray, disparities: int, repeats: int) -> dict[str, float]:
     """Return the median milliseconds of the bare call and of the stereo path, and the median of their ratios."""
     matcher = StereoMatcher(num_disparities=disparities)
-    turns: dict[str, list[float]] = {"bare_ms": [], "stereo_ms": []}
     contenders: dict[str, Callable[[], object]] = {
         "bare_ms": lambda: matcher.bare(left, right),
         "stereo_ms": lambda: matcher.match(left, right),
     }
-    for turn in range(repeats + 1):
-        for name, work in contenders.items():
-            started = time.perf_counter()
-            work()
-            if turn:  # the first warms up
-                turns[name].append(1e3 * (time.perf_counter() - started))
-    ratios = [ours / bare for ours, bare in zip(turns["stereo_ms"], turns["bare_ms"], strict=True)]
-    medians = {name: statistics.median(values) for name, values in turns.items()}
-    return {**medians, "ratio": statistics.median(ratios)}
+    turns = in_turns(contenders, repeats)
+    return {**medians(turns), "ratio": ratio(turns, "stereo_ms", "bare_ms")}
+
+
+def measured(args: argparse.Namespace) -> Report:
+    """Return the figures of a pair of the size that the flags want."""
+    width, height = (WIDTH // 2, HEIGHT // 2) if args.quick else (WIDTH, HEIGHT)
+    figures = measure(*synthetic_pair(width, height), DISPARITIES, REPEATS)
+    return {"width": width, "height": height, "disparities": DISPARITIES, **figures}
+
+
+def table(figures: Report) -> str:
+    """Return the report for people."""
+    return (
+        f"stereo, {figures['width']}x{figures['height']}, {figures['disparities']} disparities: "
+        f"{figures['stereo_ms']:.0f} ms, {figures['ratio']:.2f} times one bare SGBM call"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; return 0."""
-    parser = argparse.ArgumentParser(prog="depth_pro_ros benchmark stereo", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller images")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    args = parser.parse_args(argv)
-    width, height = (WIDTH // 2, HEIGHT // 2) if args.quick else (WIDTH, HEIGHT)
-    figures = measure(*synthetic_pair(width, height), DISPARITIES, REPEATS)
-    report = {"width": width, "height": height, "disparities": DISPARITIES, "opencv": cv2.__version__, **figures}
-    if args.json:
-        print(json.dumps(report, indent=2))
-    else:
-        print(f"stereo, {width}x{height}, {DISPARITIES} disparities, OpenCV {cv2.__version__}:")
-        print(f"  {figures['stereo_ms']:.0f} ms, {figures['ratio']:.2f} times one bare SGBM call")
-    return 0
+    """Measure and print; return the exit status."""
+    return report(parser("stereo", __doc__).parse_args(argv), measured, table)
 
 
 if __name__ == "__main__":

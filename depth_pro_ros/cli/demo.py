@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
                 failure = error
     if spool.tally.count and spool.status:
         report = make_report(spool.tally, spool.status, source, path)
-        written = write(out, spool.tally.last, report)
+        written = write(out, spool.tally.shown, report)
         print(json.dumps(report, indent=2, allow_nan=False) if args.json else f"{table(report)}\n{written}")
     if failure is not None:
         print(f"{nodes.log(failure.node)} ends with:\n{nodes.last_lines(failure.node)}", file=sys.stderr)

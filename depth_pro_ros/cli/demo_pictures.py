@@ -1,4 +1,4 @@
-"""The demo's pictures of its last frame: photo, depth, truth and error in a row; the cloud from two viewpoints."""
+"""The demo's pictures of one frame: photo, depth, truth and error in a row; the cloud from two viewpoints."""
 
 from __future__ import annotations
 

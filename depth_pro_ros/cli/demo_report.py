@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from depth_pro_ros.outputs import pictures
+
 STAGES = ("decode", "rectify", "preprocess", "network", "metric", "fuse", "messages", "publish")
 UNTRAINED = "THE WEIGHTS ARE UNTRAINED: THE DEPTH IS NOISE THAT ONLY SHOWS THAT EVERYTHING RUNS"
 COUNTS = {"frames_in": "received", "frames_out": "published", "dropped": "dropped"}
@@ -31,6 +33,12 @@ class Frame:
     truth_m: np.ndarray | None = None
     unfused_m: np.ndarray | None = None
 
+    @property
+    def spread(self) -> float:
+        """Return farthest over nearest depth, of the truth where there is one: a bare wall's is near 1, none's 0."""
+        span = pictures.depth_range(self.depth_m if self.truth_m is None else self.truth_m)
+        return span[1] / span[0] if span else 0.0
+
     @classmethod
     def read(cls, path: Path) -> Frame:
         """Read a frame's file."""
@@ -40,7 +48,7 @@ class Frame:
 
 @dataclass
 class Tally:
-    """The figures of all frames so far, and the last frame, for the pictures."""
+    """The figures of all frames so far, the last frame, and the one with most to show, for the pictures."""
 
     age_ms: list[float] = field(default_factory=list)
     arrived_s: list[float] = field(default_factory=list)
@@ -50,9 +58,10 @@ class Tally:
     delta1_fused: list[float] = field(default_factory=list)
     focal_error_percent: list[float] = field(default_factory=list)
     last: Frame | None = None
+    shown: Frame | None = None
 
     def add(self, frame: Frame) -> None:
-        """Take in one frame; one without truth does not replace one with truth as the last."""
+        """Take in one frame; one without truth replaces none with truth as the last and as the one that is shown."""
         self.age_ms.append(frame.age_ms)
         self.arrived_s.append(frame.arrived_s)
         if frame.calibrated:
@@ -64,6 +73,8 @@ class Tally:
                 self._compare(frame.depth_m, frame.truth_m, self.abs_rel_fused, self.delta1_fused)
         if self.last is None or self.last.truth_m is None or frame.truth_m is not None:
             self.last = frame
+        if self.shown is None or _shows_more(frame, self.shown):
+            self.shown = frame
 
     @staticmethod
     def _compare(depth_m: np.ndarray, truth_m: np.ndarray, errors: list[float], shares: list[float]) -> None:
@@ -81,6 +92,11 @@ class Tally:
         """Return frames a second between the first arrival and the last, None when no time lies between them."""
         elapsed_s = self.arrived_s[-1] - self.arrived_s[0]
         return (self.count - 1) / elapsed_s if elapsed_s > 0 else None
+
+
+def _shows_more(frame: Frame, other: Frame) -> bool:
+    """Return whether a frame is better to look at: with truth rather than without, then the wider span of depths."""
+    return (frame.truth_m is not None, frame.spread) > (other.truth_m is not None, other.spread)
 
 
 def relative_error(depth_m: np.ndarray, truth_m: np.ndarray) -> np.ndarray:

@@ -52,7 +52,13 @@ def run(args: argparse.Namespace, load: Callable[..., Any] | None = None) -> int
     paths = photos.find(args.inputs, (*photos.SUFFIXES, *predict_video.SUFFIXES))
     out = files.make_folder(args.out)
     predictor = (load or _load)(
-        args.weights, device=args.device, precision=args.precision, max_range_m=args.max_range, log=_note
+        args.weights,
+        device=args.device,
+        precision=args.precision,
+        max_range_m=args.max_range,
+        log=_note,
+        backend=args.backend,
+        quality=args.quality,
     )
     if not predictor.description["trained"]:
         _note(UNTRAINED_WARNING)

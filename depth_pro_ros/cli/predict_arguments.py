@@ -17,6 +17,8 @@ OUTPUTS = {
 """What may be written for an input NAME, and how its file's name ends after NAME."""
 SAVED = ("npz", "depth_mm", "picture", "cloud")
 """What `--save` chooses from."""
+BACKENDS = ("torch", "onnxruntime")
+QUALITIES = ("full", "balanced", "fast")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", metavar="FOLDER", type=Path, default=Path("predictions"), help="default: %(default)s"
     )
-    parser.add_argument("--weights", default="tiny", metavar="NAME|PATH", help="default: %(default)s, the embedded one")
-    parser.add_argument("--device", default="auto", help="auto, cuda, cpu or mps; default: %(default)s")
-    parser.add_argument("--precision", default="auto", help="default: %(default)s, which suits the device")
+    add_model(parser)
     parser.add_argument(
         "--focal",
         type=focal_choice,
@@ -51,6 +51,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_outputs(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON array on stdout, and no progress bar")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that say what network runs, where and how."""
+    parser.add_argument("--weights", default="tiny", metavar="NAME|PATH", help="default: %(default)s, the embedded one")
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default=BACKENDS[0],
+        help="what runs it; onnxruntime takes an export of the weights",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cuda, cpu or mps; default: %(default)s")
+    parser.add_argument("--precision", default="auto", help="default: %(default)s, which suits the device")
+    parser.add_argument(
+        "--quality",
+        choices=QUALITIES,
+        default=QUALITIES[0],
+        help="full computes the whole network, the others approximate it for speed; default: %(default)s",
+    )
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:

@@ -23,7 +23,7 @@ from cli.bag_maker import (
 
 from depth_pro_ros.cli import bag_workers
 from depth_pro_ros.cli import main as command_line
-from depth_pro_ros.cli.bag_images import FramePredictor, Job
+from depth_pro_ros.cli.bag_images import FramePredictor, Job, Network
 from depth_pro_ros.cli.bag_workers import InProcess, Model, Processes, workers
 from depth_pro_ros.errors import InferenceError, OutputError
 
@@ -72,7 +72,7 @@ def test_results_keep_the_order_and_few_images_wait(tmp_path):
 
 def test_one_worker_is_this_process(tmp_path):
     known = KnownPredictor(fail={1: BROKEN})
-    with workers(1, Model("w", "cpu", "fp32", "auto", 1.0), load=lambda *args, **kwargs: known) as found:
+    with workers(1, Model(Network("w"), "auto", 1.0), load=lambda *args, **kwargs: known) as found:
         assert isinstance(found, InProcess) and found.description == known.description
         told = list(found.results(jobs(tmp_path, 3)))
     assert [problem for _, problem in told] == [None, "the device ran out of memory", None]
@@ -86,10 +86,11 @@ def test_the_predictor_is_loaded_without_a_range_s_end():
         seen.update(options, weights=weights)
         return KnownPredictor()
 
-    with workers(1, Model("w.pt", "cuda", "fp16", 77.0, 0.5), load):
+    with workers(1, Model(Network("w.pt", "cuda", "fp16", "onnxruntime", "fast"), 77.0, 0.5), load):
         pass
     assert callable(seen.pop("log"))
-    assert seen == {"weights": "w.pt", "device": "cuda", "precision": "fp16", "max_range_m": float("inf")}
+    network = {"weights": "w.pt", "device": "cuda", "precision": "fp16", "backend": "onnxruntime", "quality": "fast"}
+    assert seen == {**network, "max_range_m": float("inf")}
 
 
 def test_a_disk_that_is_full_ends_the_run(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from depth_pro_ros.cli import main as command_line
-from depth_pro_ros.cli import predict
+from depth_pro_ros.cli import predict, predict_arguments
 from depth_pro_ros.errors import InferenceError, OutputError, SourceError
 from depth_pro_ros.geometry import pinhole
 from depth_pro_ros.records import DepthMap
@@ -187,6 +187,7 @@ def test_settings_reach_the_predictor(tmp_path):
     parser = argparse.ArgumentParser()
     predict.add_arguments(parser)
     argv = ["--weights", "w.pt", "--device", "cpu", "--precision", "fp32", "--max-range", "80"]
+    argv += ["--backend", "onnxruntime", "--quality", "balanced"]
     args = parser.parse_args([str(photo(tmp_path / "a.png")), "-o", str(tmp_path / "out"), *argv])
 
     def load(weights, **options):
@@ -195,7 +196,15 @@ def test_settings_reach_the_predictor(tmp_path):
 
     predict.run(args, load=load)
     assert callable(seen.pop("log"))
-    assert seen == {"weights": "w.pt", "device": "cpu", "precision": "fp32", "max_range_m": 80.0}
+    network = {"weights": "w.pt", "device": "cpu", "precision": "fp32", "backend": "onnxruntime", "quality": "balanced"}
+    assert seen == {**network, "max_range_m": 80.0}
+
+
+def test_choices_are_those_of_the_predictor():
+    """They stand a second time beside the arguments, which must not wait for PyTorch."""
+    from depth_pro_ros.inference import predictor, quality
+
+    assert predict_arguments.BACKENDS == predictor.BACKENDS and predict_arguments.QUALITIES == quality.QUALITIES
 
 
 @pytest.mark.parametrize("option", [("--focal", "wide"), ("--focal", "-5"), ("--max-range", "0"), ("--focal", "nan")])
