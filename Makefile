@@ -34,6 +34,8 @@ DEMO_PATH = $(or $(FOLDER),$(VIDEO),$(BAG))
 FUSION ?=
 DEMO_ARGS ?=
 BENCHMARK_ARGS ?=
+# One worker a core, up to four; PYTEST_ARGS='-n 0' runs the tests in one process, for a debugger or for `-s`.
+PARALLEL := -n logical --maxprocesses 4
 PYTEST_ARGS ?=
 
 .PHONY: help venv demo test test-all lint parameters docs benchmark clean
@@ -48,13 +50,15 @@ demo: $(RUNTIME)  ## run the nodes on a camera: SOURCE=folder FOLDER=path, video
 	  $(if $(FUSION),--fusion '$(FUSION)') $(DEMO_ARGS)
 
 test: $(DEVELOPMENT)  ## run the tests, without the slow ones; PYTEST_ARGS=
-	@$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
-test-all: $(DEVELOPMENT)  ## run every test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test-all: $(DEVELOPMENT)  ## run every test, one after the other: some need most of the memory; PYTEST_ARGS=
+	@$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
 
-lint: $(DEVELOPMENT)  ## check the style
+lint: $(DEVELOPMENT)  ## check style, docstrings and the core's types
 	@$(BIN)/python -m ruff check .
+	$(BIN)/python -m flake8
+	$(BIN)/python -m mypy
 
 parameters: $(RUNTIME)  ## rewrite the parameter files and the README's tables from the tables in the code
 	@$(BIN)/python -m depth_pro_ros.ros.parameter_docs
@@ -66,7 +70,7 @@ benchmark: $(DEVELOPMENT)  ## measure this machine, all or one of BENCHMARK_ARGS
 	@$(BIN)/python -m depth_pro_ros benchmark $(BENCHMARK_ARGS)
 
 clean:  ## remove what builds, tests and demos leave (not .venv)
-	@rm -rf build install log site demo_output .pytest_cache .ruff_cache *.egg-info
+	@rm -rf build install log site demo_output .pytest_cache .ruff_cache .mypy_cache *.egg-info
 	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(RUNTIME): requirements/core.txt requirements/ros.txt requirements/robot.txt setup.py
@@ -84,8 +88,8 @@ $(RUNTIME): requirements/core.txt requirements/ros.txt requirements/robot.txt se
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(DEVELOPMENT): $(RUNTIME) requirements/dev.txt requirements/export.txt requirements/download.txt
-	@$(PIP) install -r requirements/dev.txt -r requirements/export.txt -r requirements/download.txt \
+$(DEVELOPMENT): $(RUNTIME) $(addprefix requirements/,dev.txt export.txt download.txt train.txt)
+	@$(PIP) install $(addprefix -r requirements/,dev.txt export.txt download.txt train.txt) \
 	  $$(if $(ON_ROBOT); then echo $(keep_numpy); fi)
 	touch $@
 

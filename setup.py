@@ -36,7 +36,9 @@ setup(
     # Only setuptools: Debian's OpenCV and NVIDIA's PyTorch have no pip metadata by these names, and entry
     # points that verify requirements would refuse to start on a robot. package.xml tells rosdep what is needed.
     install_requires=["setuptools"],
-    extras_require={Path(path).stem: loosely(path) for path in sorted(glob("requirements/*.txt"))},
+    # "test" makes `colcon test` run pytest.
+    extras_require={Path(path).stem: loosely(path) for path in sorted(glob("requirements/*.txt"))}
+    | {"test": ["pytest", "pytest-timeout"]},
     entry_points={
         "console_scripts": [
             "depth_node = depth_pro_ros.ros.depth_node:main",

@@ -61,7 +61,7 @@ class MetricSamples:
     """Metric depth that is known at some pixels of an image of `width` x `height`, from `source`.
 
     `u`, `v` (N,) float32 or float64 are pixels (centres at integers), `depth_m` (N,) is along the optical axis,
-    positive and finite, `sigma_m` (N,) float64 its standard deviation, positive.
+    positive and finite, `sigma_m` (N,) its standard deviation, positive.
     """
 
     u: np.ndarray

@@ -31,7 +31,9 @@ def nodes():
 
 
 def _source(node: str) -> str:
-    return (PROJECT / "depth_pro_ros" / "ros" / f"{node}.py").read_text(encoding="utf-8")
+    names = (node, "depth_camera") if node == "depth_node" else (node,)
+    files = (PROJECT / "depth_pro_ros" / "ros" / f"{name}.py" for name in names)
+    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +85,16 @@ def _check_value(node: str, name: str, value: str, nodes, where: str) -> None:
 
 @every_page
 def test_parameter_files_in_the_pages_are_allowed(page, nodes):
+    from depth_pro_ros.ros.camera_names import OWN
+
     for block in code_blocks(page.read_text(encoding="utf-8")):
         if block.language != "yaml":
             continue
         for key, section in yaml.safe_load(block.text).items():
             if (node := key.removeprefix("/**/")) in nodes:
                 for name, value in section["ros__parameters"].items():
+                    camera, _, own = name.partition(".")
+                    name = own if camera in section["ros__parameters"].get("cameras", ()) and own in OWN else name
                     assert name in nodes[node][0], f"{name_of(page)}: {node} has no parameter {name}"
                     nodes[node][0][name].convert(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import runpy
 import subprocess
@@ -16,6 +17,7 @@ import depth_pro_ros
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "depth_pro_ros"
+APACHE_2 = "283ea6cc2997a1a70da0049e09adf9317bb60ca1b51279b65196b83a69e1996b"  # SHA-256 of its text, as others ship it
 
 # Imported third-party module: the rosdep key that brings it, or None where rosdep has none or a user adds it.
 ROSDEP_KEYS = {
@@ -143,6 +145,7 @@ def test_requirements_are_exact_and_extras_are_loose(setup_arguments):
     extras = setup_arguments["extras_require"]
     assert {"torch", "numpy", "pyyaml"} <= set(extras["core"])
     assert "ros-rclpy[fastrtps]" in extras["ros"]
+    assert "pytest" in extras["test"], "without it `colcon test` runs unittest, which finds nothing"
     assert not any("=" in name or ";" in name for names in extras.values() for name in names)
 
 
@@ -180,3 +183,10 @@ def test_set_up_without_a_python_says_what_to_install(tmp_path):
     assert answer.returncode != 0
     assert "/no/python" in answer.stderr or "x86-64 only" in answer.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_licence_is_one_file_that_the_manifest_names(manifest):
+    """Apache's text, unchanged, stands for every file: none has a header of its own, as ament_copyright would want."""
+    (licence,) = manifest.licenses
+    text = (PROJECT / licence.file).read_text(encoding="utf-8")
+    assert hashlib.sha256(text.strip().encode()).hexdigest() == APACHE_2

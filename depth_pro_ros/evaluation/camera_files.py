@@ -76,7 +76,7 @@ class Camera:
         size = (width, height) if self.width is None or self.height is None else (self.width, self.height)
         return pinhole.check(Intrinsics(*size, self.fx, self.fy, self.cx, self.cy))
 
-    def undistorted(self, rgb: np.ndarray, *truths: np.ndarray | None) -> tuple[np.ndarray | None, ...]:
+    def undistorted(self, rgb: np.ndarray, *truths: np.ndarray | None) -> tuple[Any, ...]:
         """Return the images as the pinhole alone would see them: the photo bilinear, `truths` by nearest neighbour.
 
         What the lens saw nothing of repeats the photo's edge and is 0 in a truth.
@@ -125,7 +125,7 @@ def _from_mapping(path: Path, values: Mapping[str, Any]) -> Camera:
         distortion = values.get("distortion_coefficients", {}).get("data", ())
     else:
         size = values["width"], values["height"]
-        numbers = tuple(float(values[name]) for name in ("fx", "fy", "cx", "cy"))
+        numbers = float(values["fx"]), float(values["fy"]), float(values["cx"]), float(values["cy"])
         distortion = values.get("distortion", ())
     width, height = map(int, size)
     if min(width, height) < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import cv2
 import numpy as np
@@ -76,8 +76,7 @@ def mean_metrics(images: Iterable[DepthMetrics]) -> DepthMetrics:
     rows = np.array([astuple(each) for each in images], np.float64)
     if not len(rows):
         raise ConfigurationError("there are no images to take the mean of; evaluate at least one")
-    *means, _ = rows.mean(axis=0).tolist()
-    return DepthMetrics(*means, pixels=int(rows[:, -1].sum()))
+    return replace(DepthMetrics(*rows.mean(axis=0).tolist()), pixels=int(rows[:, -1].sum()))
 
 
 def known(truth_m: np.ndarray, mask: np.ndarray | None = None, max_depth_m: float | None = None) -> np.ndarray:

@@ -59,7 +59,8 @@ def read(item: Item) -> Sample:
         )
     depth_m = None if item.depth is None else _depth(item, item.depth)
     opacity = None if item.mask is None else read_mask(item.mask)
-    for path, truth in ((item.depth, depth_m), (item.mask, opacity)):
+    truths: tuple[tuple[Path | None, np.ndarray | None], ...] = (item.depth, depth_m), (item.mask, opacity)
+    for path, truth in truths:
         if truth is not None and truth.shape != (height, width):
             raise SourceError(
                 f"'{path}' is {truth.shape[1]}x{truth.shape[0]}, its photo {width}x{height}: they must be of one size"
@@ -94,15 +95,15 @@ def check_units(items: Sequence[Item], count: int) -> None:
     if problems:
         raise SourceError(f"{len(problems)} of the images cannot be used:\n  " + "\n  ".join(problems[:SHOWN]))
     if medians and not NEAREST_MEDIAN_M <= np.median(medians) <= FARTHEST_MEDIAN_M:
-        raise SourceError(_wrong_units(float(np.median(medians)), next(item for item in items if item.depth)))
+        raise SourceError(next(_wrong_units(float(np.median(medians)), i, i.depth) for i in items if i.depth))
 
 
-def _wrong_units(median_m: float, item: Item) -> str:
-    integers = item.depth.suffix.lower() == ".png"
+def _wrong_units(median_m: float, item: Item, depth: Path) -> str:
+    integers = depth.suffix.lower() == ".png"
     floats = "disparity of its calib.txt" if item.rig else "metres"
     taken = f"{item.units_per_m:g} units a metre" if integers else floats
     advice = "give depth_scale (1000: millimetres, 5000: TUM, 256: KITTI)" if integers else "store metres"
     return (
-        f"'{item.depth.parent}': the median depth is {median_m:.4g} m when values are taken as {taken}; expected are "
+        f"'{depth.parent}': the median depth is {median_m:.4g} m when values are taken as {taken}; expected are "
         f"{NEAREST_MEDIAN_M:g} to {FARTHEST_MEDIAN_M:g} m, so the unit is probably wrong: {advice}"
     )

@@ -110,13 +110,14 @@ def _check_exist(files: Sequence[Path], listed_in: Path) -> None:
 
 
 def _kitti(folder: Path) -> list[Item]:
-    items = []
+    items, depths = [], []
     for photo in _photos(folder / "image"):
         depth = folder / "groundtruth_depth" / photo.name.replace("sync_image", "sync_groundtruth_depth")
         calibration = folder / "intrinsics" / f"{photo.stem}.txt"
         camera = read_kitti(calibration) if calibration.is_file() else None
         items.append(Item(photo.stem, photo, depth, None, camera, KITTI_UNITS))
-    _check_exist([item.depth for item in items], folder / "image")
+        depths.append(depth)
+    _check_exist(depths, folder / "image")
     return items
 
 
@@ -154,8 +155,8 @@ def _of_one_name(folder: Path) -> list[tuple[Path, Path | None, Path | None]]:
             f"'{folder}': {len(alone)} files of rgb/ and {'/, '.join(files)}/ have no partner of the same name: "
             f"{', '.join(sorted(map(str, alone))[:SHOWN])}; add it, remove them, or write associations.txt"
         )
-    none: dict[str, Path] = {}
-    return [(photos[stem], *(files.get(kind, none).get(stem) for kind in ("depth", "mask"))) for stem in sorted(photos)]
+    depths, masks = files.get("depth", {}), files.get("mask", {})
+    return [(photos[stem], depths.get(stem), masks.get(stem)) for stem in sorted(photos)]
 
 
 def _by_stem(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
@@ -187,7 +188,7 @@ def _flat(folder: Path) -> list[Item]:
             depths[path.parent, found["key"]] = path, found["unit"]
     items = []
     for photo in _flat_photos(folder):
-        place = photo.parent, _FLAT_PHOTO.fullmatch(photo.stem)["key"]
+        place = photo.parent, photo.stem.partition("_")[2] or None
         if place not in depths:
             raise SourceError(f"'{photo}' has no depth_{place[1] or ''} beside it: add it, or remove the photo")
         depth, unit = depths[place]

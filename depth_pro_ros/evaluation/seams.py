@@ -59,7 +59,7 @@ def seam_sums(predicted_m: np.ndarray, truth_m: np.ndarray | None = None) -> Sea
         counts &= planar(truth_m)
         log = log - np.log(np.where(counts, truth_m, 1.0))
     across, down = _sums(log, counts), _sums(log.T, counts.T)
-    return SeamSums(*(a + b for a, b in zip(across, down, strict=True)))
+    return total(SeamSums(*sums) for sums in (across, down))
 
 
 def total(images: Iterable[SeamSums]) -> SeamSums:

@@ -63,7 +63,7 @@ def _faces(table: np.ndarray, views: Views, rays: Rays) -> tuple[Tensor, Tensor]
     return depth, ids
 
 
-def _hit(kind: int, rays: Rays, o: tuple, half: tuple, c: solids.Number, s: solids.Number) -> Tensor:
+def _hit(kind: int, rays: Rays, o: solids.Triple, half: solids.Triple, c: solids.Number, s: solids.Number) -> Tensor:
     if kind == BOX:
         return solids.box(rays, o, half, c, s)
     if kind == BALL:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 BOX, BALL, CYLINDER, CONE, FACE, SKY = range(6)
 _ORDER = (SKY, FACE, BOX, BALL, CYLINDER, CONE)
-COLUMNS = ("cx", "cy", "cz", "hx", "hy", "hz", "cos", "sin", "material", "r", "g", "b", "r2", "g2", "b2")
-COLUMNS += ("phase", "instance", "nx", "ny", "nz", "kind")
+COLUMNS = (
+    "cx", "cy", "cz", "hx", "hy", "hz", "cos", "sin", "material", "r", "g", "b", "r2", "g2", "b2", "phase", "instance",
+    "nx", "ny", "nz", "kind",
+)  # fmt: skip
 COLUMN = {name: index for index, name in enumerate(COLUMNS)}
 GREY = (0.5, 0.5, 0.5)
 _UNBOUNDED_M = 1e6
@@ -43,7 +46,7 @@ class Builder:
     """Collects solids (rows of COLUMNS) and the ground they take."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple] = []
+        self.rows: list[tuple[float, ...]] = []
         self.spots: list[Spot] = []
         self.instance = 0
 
@@ -52,9 +55,9 @@ class Builder:
         self.instance += 1
 
     def add(
-        self, kind: int, centre, half, yaw: float, material: int, tint: Colour, tint2: Colour = GREY,
-        phase: float = 0.0, normal: Colour = (0.0, 0.0, 0.0),
-    ) -> None:
+        self, kind: int, centre: Sequence[float], half: Sequence[float], yaw: float, material: int, tint: Colour,
+        tint2: Colour = GREY, phase: float = 0.0, normal: Colour = (0.0, 0.0, 0.0),
+    ) -> None:  # fmt: skip
         """Add one solid to the current instance; `half` is (hx, hy, hz), or (base radius, top radius, half height)."""
         place = (*centre, *half, math.cos(yaw), math.sin(yaw))
         self.rows.append((*place, material, *tint, *tint2, phase, self.instance, *normal, kind))
@@ -81,8 +84,8 @@ class Layout:
     builder: Builder
     walk: tuple[float, float, float, float]
     lamps: np.ndarray
-    lower: tuple = (-_UNBOUNDED_M, -_UNBOUNDED_M, 0.0)
-    upper: tuple = (_UNBOUNDED_M,) * 3
+    lower: tuple[float, float, float] = (-_UNBOUNDED_M, -_UNBOUNDED_M, 0.0)
+    upper: tuple[float, float, float] = (_UNBOUNDED_M, _UNBOUNDED_M, _UNBOUNDED_M)
     haze: Colour | None = None
     table: np.ndarray = field(init=False)
 

@@ -20,7 +20,8 @@ CARDBOARD = (0.42, 0.29, 0.16)
 def tinted(rng: Rng, colour: Colour, spread: float = 0.25) -> Colour:
     """Return the colour, a little brighter or darker and a little off hue."""
     gain = math.exp(rng.uniform(-spread, spread))
-    return tuple(float(c) * gain * math.exp(rng.uniform(-0.3, 0.3) * spread) for c in colour)
+    r, g, b = (float(c) * gain * math.exp(rng.uniform(-0.3, 0.3) * spread) for c in colour)
+    return r, g, b
 
 
 def vivid(rng: Rng) -> Colour:
@@ -31,8 +32,8 @@ def vivid(rng: Rng) -> Colour:
 
 def scaled(colour: Colour, gains: float | Colour) -> Colour:
     """Return the colour times one gain or three."""
-    gains = (gains,) * 3 if isinstance(gains, (int, float)) else gains
-    return tuple(c * g for c, g in zip(colour, gains, strict=True))
+    gains = (gains, gains, gains) if isinstance(gains, (int, float)) else gains
+    return colour[0] * gains[0], colour[1] * gains[1], colour[2] * gains[2]
 
 
 def pick(rng: Rng, items: tuple[T, ...]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from depth_pro_ros.scenes.layout import GREY, Builder, Colour, Spot
 from depth_pro_ros.scenes.materials import M
@@ -19,12 +20,13 @@ class Place:
         """Return the world coordinates of (u, v, z) of the frame."""
         return self.x + self.c * u - self.s * v, self.y + self.s * u + self.c * v, z + self.bottom
 
-    def add(self, kind: int, uvz, half, material: str, tint: Colour, tint2: Colour = GREY, phase: float = 0.0) -> None:
+    def add(
+        self, kind: int, uvz: tuple[float, float, float], half: Sequence[float], material: str, tint: Colour,
+        tint2: Colour = GREY, phase: float = 0.0,
+    ) -> None:  # fmt: skip
         """Add one solid, its middle at uvz."""
         self.b.add(kind, self.at(*uvz), half, self.yaw, M[material], tint, tint2, phase)
 
     def spot(self, half_u: float, half_v: float, top: float) -> None:
         """Record the ground that the thing takes."""
         self.b.spots.append(Spot(self.x, self.y, half_u, half_v, self.yaw, self.bottom, self.bottom + top))
-
-

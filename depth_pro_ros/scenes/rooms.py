@@ -30,7 +30,7 @@ WALLS: tuple[Paper, ...] = (
     ("wainscot", (0.70, 0.68, 0.62), (0.35, 0.24, 0.15)),
     ("wall_tiles", (0.70, 0.72, 0.72), (0.30, 0.30, 0.30)),
 )
-STANDING: tuple[tuple[Callable, float], ...] = (
+STANDING: tuple[tuple[Callable[..., None], float], ...] = (
     (furniture.box_stack, 5.0),
     (furniture.table, 1.5),
     (furniture.chair, 2.0),
@@ -158,7 +158,7 @@ class RoomPlan:
             x, y = rng.uniform(0.5, lx - 0.5), rng.uniform(0.5, ly - 0.5)
             furniture.hanging_lamp(Place(self.builder, x, y, 0.0), rng, lz)
 
-    def stand(self, thing: Callable, x: float, y: float) -> None:
+    def stand(self, thing: Callable[..., None], x: float, y: float) -> None:
         """Stand one thing at (x, y), turned anyhow or along the walls."""
         rng = self.rng
         self.builder.new()

@@ -15,6 +15,7 @@ from torch import Tensor
 NEAR_M = 0.02
 TINY = 1e-9
 Number = Any  # float or Tensor (B, 1, 1)
+Triple = tuple[Number, Number, Number]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def _slab(origin: Number, direction: Tensor, half: Number) -> tuple[Tensor, Tens
     return middle - reach, middle.add_(reach)
 
 
-def box(rays: Rays, o: tuple, half: tuple, c: Number, s: Number) -> Tensor:
+def box(rays: Rays, o: Triple, half: Triple, c: Number, s: Number) -> Tensor:
     """Return t, inf where none, of a box turned by yaw (c, s); `o` is the camera relative to its centre."""
     enter, leave = _slab(o[0] * c + o[1] * s, rays.x * c + rays.y * s, half[0])
     e, f = _slab(o[1] * c - o[0] * s, rays.y * c - rays.x * s, half[1])
@@ -56,7 +57,7 @@ def box(rays: Rays, o: tuple, half: tuple, c: Number, s: Number) -> Tensor:
     return enter.masked_fill_((enter > leave) | (enter < NEAR_M), torch.inf)
 
 
-def ball(rays: Rays, o: tuple, radius: Number) -> Tensor:
+def ball(rays: Rays, o: Triple, radius: Number) -> Tensor:
     """Return t of a ball; the closest point to the centre comes first, so that float32 does not cancel."""
     along = (rays.x * -o[0] - rays.y * o[1] - rays.z * o[2]) * rays.inverse
     x, y, z = rays.x * along + o[0], rays.y * along + o[1], rays.z * along + o[2]
@@ -65,7 +66,7 @@ def ball(rays: Rays, o: tuple, radius: Number) -> Tensor:
     return t.masked_fill_((inside < 0) | (t < NEAR_M), torch.inf)
 
 
-def cone(rays: Rays, o: tuple, low: Number, high: Number, half: Number, both: bool) -> Tensor:
+def cone(rays: Rays, o: Triple, low: Number, high: Number, half: Number, both: bool) -> Tensor:
     """Return t of an upright capped cone, radius `low` at its base and `high` at its top, 2 `half` high.
 
     `both` also looks at the second root, which only rays steeper than the side can see.
@@ -91,7 +92,7 @@ def cone(rays: Rays, o: tuple, low: Number, high: Number, half: Number, both: bo
     return torch.minimum(result, _cap(rays, o, low, high, half))
 
 
-def _cap(rays: Rays, o: tuple, low: Number, high: Number, half: Number) -> Tensor:
+def _cap(rays: Rays, o: Triple, low: Number, high: Number, half: Number) -> Tensor:
     if isinstance(half, Tensor):
         above = o[2] > 0
         level, radius = torch.where(above, half, -half), torch.where(above, high, low)

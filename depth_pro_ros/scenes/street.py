@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,7 +20,8 @@ _GROUND_M = 600.0
 _STREET_M = (-60.0, 90.0)
 _PAVEMENT_TOP_M = 0.13
 _KERB_M = 0.075  # half its width
-Things = tuple[tuple[Callable, float], ...]
+Things = tuple[tuple[Callable[..., None], float], ...]
+Area = tuple[float, ...]  # (x0, x1, y0, y1)
 
 ON_PAVEMENT: Things = (
     (furniture.person, 3.0),
@@ -58,12 +59,15 @@ class Outdoors:
         self.builder.add(SKY, (0, 0, 0), (1, 1, 1), 0.0, M["sky"], self.horizon, zenith, rng.random())
         self.solid((0, 0, -5.05), (_GROUND_M, _GROUND_M, 5.0), ground, tint, tint2)
 
-    def solid(self, centre, half, material: str, tint: Colour, tint2: Colour = (0.5, 0.5, 0.5)) -> None:
+    def solid(
+        self, centre: Sequence[float], half: Sequence[float], material: str, tint: Colour,
+        tint2: Colour = (0.5, 0.5, 0.5),
+    ) -> None:  # fmt: skip
         """Add a box along the axes as an instance of its own."""
         self.builder.new()
         self.builder.add(BOX, centre, half, 0.0, M[material], tint, tint2, self.rng.random())
 
-    def scatter(self, things: Things, count: int, area: tuple, ground_m: float = 0.0) -> None:
+    def scatter(self, things: Things, count: int, area: Area, ground_m: float = 0.0) -> None:
         """Stand up to `count` things in a rectangle (x0, x1, y0, y1)."""
         rng = self.rng
         for _ in range(count):
@@ -72,7 +76,7 @@ class Outdoors:
                 self.builder.new()
                 weighted(rng, things)(Place(self.builder, x, y, rng.uniform(-math.pi, math.pi), ground_m), rng)
 
-    def layout(self, walk: tuple) -> Layout:
+    def layout(self, walk: tuple[float, float, float, float]) -> Layout:
         """Return the world with a sun, hidden by clouds or not, that shines from 15 to 70 degrees up."""
         rng = self.rng
         azimuth, height = rng.uniform(-math.pi, math.pi), math.radians(rng.uniform(15, 70))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ MAX_LAMPS = 6
 WHITE_PLASTIC = (0.75, 0.75, 0.72)
 FRAME = (0.62, 0.61, 0.58)
 _STEEL = (0.35, 0.35, 0.34)
-_STANDING: tuple[tuple[Callable, float], ...] = (
+_STANDING: tuple[tuple[Callable[..., None], float], ...] = (
     (furniture.shelf, 1.5),
     (furniture.cabinet, 1.5),
     (furniture.box_stack, 1.0),
@@ -59,8 +59,9 @@ class Wall:
         return places[self._number]
 
     def _part(
-        self, u: float, z: float, half, material: str, tint: Colour, tint2: Colour = GREY, out: float = 0.0
-    ) -> None:
+        self, u: float, z: float, half: Sequence[float], material: str, tint: Colour, tint2: Colour = GREY,
+        out: float = 0.0,
+    ) -> None:  # fmt: skip
         """Add a box that lies on the wall; `half` is along it, its thickness and up."""
         x, y, yaw = self.at(u, out + half[1])
         self._builder.add(BOX, (x, y, z), half, yaw, M[material], tint, tint2, self._rng.random())

@@ -6,6 +6,8 @@ the batch it is in nor on which process prepares it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -49,7 +51,7 @@ def prepare(raw: Raw, uniform: Tensor, strength: Augmentation, side: int) -> tup
     return image.clamp_(0, 1).mul_(2).sub_(1), canonical, mask, fov
 
 
-def _crops(draw, strength: Augmentation) -> tuple[Tensor, Tensor, Tensor]:
+def _crops(draw: Iterator[Tensor], strength: Augmentation) -> tuple[Tensor, Tensor, Tensor]:
     """Return zoom (B,), offset (B, 2) of the crop's middle in half widths and heights, mirror (B,) of ±1."""
     chosen = next(draw) < strength.zoom
     amount = strength.zoom_least + (1 - strength.zoom_least) * next(draw)
@@ -96,7 +98,7 @@ def _mirrored(x: Tensor, mirror: Tensor) -> Tensor:
     return torch.where((mirror < 0)[:, None, None, None], x.flip(-1), x)
 
 
-def _colours(image: Tensor, draw, strength: Augmentation) -> Tensor:
+def _colours(image: Tensor, draw: Iterator[Tensor], strength: Augmentation) -> Tensor:
     """Scale brightness, contrast, saturation and channels, and bend the tone curve, of the chosen images."""
     chosen = (next(draw) < strength.colour).float()
 
@@ -119,7 +121,7 @@ def _colours(image: Tensor, draw, strength: Augmentation) -> Tensor:
     return image.log_().mul_(gamma[:, None, None, None]).exp_()
 
 
-def _blur(image: Tensor, draw, strength: Augmentation) -> Tensor:
+def _blur(image: Tensor, draw: Iterator[Tensor], strength: Augmentation) -> Tensor:
     """Blur the chosen images with Gaussians of their own."""
     chosen = next(draw) < strength.blur
     sigma = (0.2 + next(draw) * strength.blur_sigma)[chosen]
@@ -136,7 +138,7 @@ def _blur(image: Tensor, draw, strength: Augmentation) -> Tensor:
     return image
 
 
-def _noise(image: Tensor, draw, strength: Augmentation) -> Tensor:
+def _noise(image: Tensor, draw: Iterator[Tensor], strength: Augmentation) -> Tensor:
     """Add white noise to the chosen images, each from a generator of its own."""
     chosen = next(draw) < strength.noise
     sigma, seeds = next(draw) * strength.noise_sigma, next(draw)

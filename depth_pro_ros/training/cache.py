@@ -75,7 +75,7 @@ class SceneCache:
                 bar.update(CHUNK)
 
     @staticmethod
-    def _in_processes(job: partial, chunks: list[int], workers: int) -> Iterator[int]:
+    def _in_processes(job: partial[int], chunks: list[int], workers: int) -> Iterator[int]:
         context = multiprocessing.get_context("spawn")
         with context.Pool(min(workers, len(chunks)), initializer=_start_worker) as pool:
             yield from pool.imap_unordered(job, chunks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from depth_pro_ros.errors import ConfigurationError
 
@@ -177,7 +178,7 @@ class Recipe:
         """Return the data set called `name`."""
         return next(data for data in self.data if data.name == name)
 
-    def changed(self, **by_field: Mapping[str, object]) -> Recipe:
+    def changed(self, **by_field: Mapping[str, Any]) -> Recipe:
         """Return the recipe with fields of stages replaced, for example steps={"1a": 10}, batch={"1a": 4}.
 
         Raises ConfigurationError for a stage that does not exist.

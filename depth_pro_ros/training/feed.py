@@ -8,7 +8,7 @@ only those numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -71,7 +71,7 @@ def batches(feed: Feed, stage: Stage, stage_index: int, step: int, images: int, 
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(1, "batches", initializer=torch.set_num_threads, initargs=(1,)) as pool:
 
-        def ahead(number: int):
+        def ahead(number: int) -> Future[Batch]:
             before = images + (number - step) * stage.batch
             return pool.submit(feed.batch, stage, stage_index, number, before, side)
 

@@ -23,7 +23,7 @@ class Journal:
 
     def __init__(self, folder: Path, quiet: bool = False):
         self.folder, self.quiet = folder, quiet
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
         self._board = None if quiet else _tensorboard(folder)
 
     def stage(self, name: str, steps: int, step: int) -> None:

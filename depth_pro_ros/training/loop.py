@@ -20,7 +20,7 @@ from depth_pro_ros.errors import ConfigurationError, OutputError
 from depth_pro_ros.network import PRESETS, DepthPro, build
 from depth_pro_ros.training import checkpoints, distributed, optimisation, pyramid, stepping, validation
 from depth_pro_ros.training.curriculum import Recipe, Stage
-from depth_pro_ros.training.data import Source
+from depth_pro_ros.training.data import Batch, Source
 from depth_pro_ros.training.feed import Feed, batches
 from depth_pro_ros.training.journal import Journal
 from depth_pro_ros.training.stepping import Compute, StepResult
@@ -213,7 +213,7 @@ class Trainer:
         self.progress.step = 0
         self._optimiser = None
 
-    def _step(self, stage: Stage, batch) -> None:
+    def _step(self, stage: Stage, batch: Batch) -> None:
         started, place = time.monotonic(), self.progress
         factor = optimisation.set_rates(self._optimiser, stage, place.step)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.training.curriculum import Augmentation, DataSet, Objective, Recipe, Schedule, Stage
 
@@ -90,7 +92,7 @@ PAPER = Recipe("paper", "depth_pro", _data_sets(), (PAPER_STAGE_1, PAPER_STAGE_2
 
 # --- The embedded weights: a robot's world, from scratch, from coarse to fine -----------------------------------------
 COSINE = Schedule("cosine", warmup=0.03, decay=0.02)
-STEADY = {"optimiser": "adamw", "weight_decay": 0.02, "schedule": COSINE, "clip": 0.2}
+STEADY: dict[str, Any] = {"optimiser": "adamw", "weight_decay": 0.02, "schedule": COSINE, "clip": 0.2}
 GENTLE = Augmentation(zoom=0.4, zoom_least=0.7, blur=0.15, noise=0.2)
 FOCAL = Augmentation(zoom=0.5, zoom_least=0.6, off_centre=False, blur=0.15, noise=0.2)
 STAGE_1_LOSSES = (("log_mae", 1.0), ("ssi_mage", 0.2))

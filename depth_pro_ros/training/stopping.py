@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from types import FrameType
+from typing import Any
 
 from depth_pro_ros.errors import DepthProError
 
@@ -24,7 +25,7 @@ class Stopper:
     def __init__(self, limit_s: float | None = None):
         self.reason: str | None = None
         self._deadline = None if limit_s is None else time.monotonic() + limit_s
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stopper:
         for number in SIGNALS:

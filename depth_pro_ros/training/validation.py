@@ -40,7 +40,8 @@ def validate(
         ]
         error = torch.cat(errors)
         return {"fov_median_error_deg": float(error.median()), "fov_p90_error_deg": float(error.quantile(0.9))}, None
-    figures, rows = [], []
+    figures: list[DepthMetrics | None] = []
+    rows: list[np.ndarray] = []
     for batch in validation_batches(network, stage.level, source, count, compute):
         with compute.autocast():
             predicted = pyramid.forward(network, batch.image, stage.level, stage.tied).float().clamp_min(SMALLEST)

@@ -184,8 +184,9 @@ def test_depth_images_of_8_bits_are_refused(tmp_path):
         RgbdFolder(tmp_path, DATA).prepare()
 
 
-@pytest.mark.parametrize(("kind", "factor", "message"), [("png", 0.001, "1 units|depth_scale"),
-                                                          ("npy", 1000.0, "store metres")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "factor", "message"), [("png", 0.001, "1 units|depth_scale"), ("npy", 1000.0, "store metres")]
+)
 def test_wrong_units_are_flagged_with_the_scale_that_was_used(tmp_path, kind, factor, message):
     write(tmp_path, depth_kind=kind, depth=picture()[1] * (factor if kind == "npy" else 1))
     if kind == "png":  # millimetres, called metres
