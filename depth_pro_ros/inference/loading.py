@@ -20,6 +20,7 @@ from depth_pro_ros.inference.precision import TOLERANCE, Log, Precision, candida
 from depth_pro_ros.inference.quality import QUALITIES, approximated, check_quality
 from depth_pro_ros.inference.weights import Loaded, open_weights
 from depth_pro_ros.network import DepthPro
+from depth_pro_ros.network.encoder import merged_tokens
 from depth_pro_ros.network.simplify import simplify
 
 CPU_PARTS = Parts(5, 4)  # for a ViT at least WIDE: activations that stay near the cache, and bounded memory
@@ -160,6 +161,7 @@ def _runner(network: DepthPro, device: torch.device, options: Options, facts: Fa
 
 def _compiled(run: Run, side: int, device: torch.device, facts: Facts, log: Log) -> Run:
     """Return `run` by way of torch.compile, unless that fails here (it needs a C compiler)."""
+    torch.compiler.assume_constant_result(merged_tokens)  # here, not there: it takes seconds to import its compiler
     compiled: Callable[..., tuple[Tensor, Tensor | None]] = torch.compile(run)
     try:
         with torch.inference_mode():

@@ -39,7 +39,6 @@ def merge(tokens: Tensor, steps: int, padding: int) -> Tensor:
     return torch.cat(rows, dim=1).permute(0, 3, 1, 2)
 
 
-@torch.compiler.assume_constant_result
 @functools.lru_cache(maxsize=256)
 def merged_tokens(grid: int, batch: int, start: int, end: int, device: torch.device) -> Tensor:
     """Return the numbers (M,) of the tokens that `merge` keeps of the patches `start` to `end`, counted from there.

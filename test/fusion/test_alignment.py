@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from depth_pro_ros.errors import AlignmentError
 from depth_pro_ros.fusion import AlignmentSettings, Pairs, align
-from depth_pro_ros.fusion.alignment import ratio, weighted_median
+from depth_pro_ros.fusion.alignment import rank_correlation, ratio, weighted_median
 
 WIDTH, HEIGHT = 64, 48
 
@@ -145,3 +146,10 @@ def test_a_precise_sample_outweighs_vague_ones(rng):
     sigma = np.where(vague, 0.5, 0.005)
     found = align(Pairs(pairs.pixel, pairs.predicted_inv, measured, sigma, WIDTH, HEIGHT))
     assert found.scale == pytest.approx(1.7, rel=0.01)
+
+
+def test_rank_correlation_is_spearmans(rng):
+    first, ties = rng.normal(size=200), rng.integers(0, 9, 200).astype(np.float32)
+    for second in (first**3, -first, first + rng.normal(size=200), ties):
+        assert rank_correlation(first, second) == pytest.approx(stats.spearmanr(first, second).statistic, abs=1e-12)
+    assert rank_correlation(first, np.ones(200)) == 0.0
