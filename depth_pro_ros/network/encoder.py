@@ -39,12 +39,16 @@ def merge(tokens: Tensor, steps: int, padding: int) -> Tensor:
     return torch.cat(rows, dim=1).permute(0, 3, 1, 2)
 
 
-@functools.lru_cache(maxsize=256)
 def merged_tokens(grid: int, batch: int, start: int, end: int, device: torch.device) -> Tensor:
     """Return the numbers (M,) of the tokens that `merge` keeps of the patches `start` to `end`, counted from there.
 
     Patches are those of `batch` images in the order of `Encoder.forward`: fine, middle, coarse, each patch-major.
     """
+    return _merged_tokens(grid, batch, start, end, device)
+
+
+@functools.lru_cache(maxsize=256)  # apart, because torch.compile would trace through the cache
+def _merged_tokens(grid: int, batch: int, start: int, end: int, device: torch.device) -> Tensor:
     kept, first = [], 0
     for steps, padding in ((FINE, grid // 8), (MIDDLE, grid // 4), (1, 0)):
         numbers = torch.arange(first, first + steps**2 * batch * grid**2, device="cpu")

@@ -4,6 +4,10 @@ Weights are rounded once, with a scale for each output channel; activations at e
 layer's whole input ("dynamic" quantisation). Everything else stays as it was: attention, norms, convolutions and the
 field-of-view head.
 
+Measured on AVX2, one thread, against float32: blocks of the published size 1.6 times as fast, their last tokens off by
+1.7 % after 24 blocks of random weights (weights in bfloat16: 0.2 %); the tiny preset 1.2 times as fast as a whole, its
+inverse depth off by 0.2 % in the mean, over 16 rendered scenes AbsRel 0.2439 instead of 0.2436.
+
 It rests on PyTorch's fbgemm and oneDNN kernels (torch.ops.quantized), whose Python front end (torch.ao.quantization)
 is deprecated in favour of torchao. torchao's own 8-bit product, torch._int_mm, has no kernel for processors without
 VNNI (on AVX2 it took 30 times as long as float32), so the operators are called directly here, and a PyTorch without
