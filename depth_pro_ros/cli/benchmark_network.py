@@ -73,7 +73,7 @@ def _their_model(path: Path, precision: str) -> torch.nn.Module:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    dtype = getattr(torch, precision)
+    dtype = torch.float32 if precision == "int8" else getattr(torch, precision)  # it has no 8-bit layers of its own
     model = transformers.DepthProForDepthEstimation.from_pretrained(path, dtype=dtype, attn_implementation="sdpa")
     return model.eval()
 

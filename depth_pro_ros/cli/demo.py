@@ -26,6 +26,7 @@ from depth_pro_ros.outputs import files
 
 SOURCES = ("scene", "folder", "video", "bag", "device")
 RATES_HZ = {"scene": 10.0, "folder": 10.0}  # other sources have a pace of their own: 0
+STEREO_RATE_HZ = 3.0
 POLL_S = 0.05
 BASELINE_M = 0.12
 # What measures the scale: the node, and how its topics meet the camera's and depth_node's.
@@ -60,8 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--path", metavar="P", help="the folder, video file, bag or device")
     parser.add_argument("--frames", type=_count, default=30, metavar="N", help="depth images; default: %(default)s")
     parser.add_argument(
-        "--rate", type=_positive, metavar="HZ", help="of the camera; default: 10 for scene and folder, else its own"
-    )
+        "--rate", type=_positive, metavar="HZ",
+        help=f"of the camera; default: 10 for scene and folder, {STEREO_RATE_HZ:g} with stereo, else its own",
+    )  # fmt: skip
     parser.add_argument(
         "--fusion", default="none", choices=("none", *FUSION), help="tie the scale to stereo, or to the camera's motion"
     )
@@ -88,6 +90,16 @@ def _count(text: str) -> int:
     if (value := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of frames")
     return value
+
+
+def _rate_hz(source: str, args: argparse.Namespace) -> float:
+    """Return the camera's rate, 0 for its own: with stereo one that stereo_node keeps beside a network on a CPU.
+
+    Both nodes take the newest images; where both leave some out, few are left that both have taken.
+    """
+    if args.rate is not None:
+        return float(args.rate)
+    return STEREO_RATE_HZ if args.fusion == "stereo" else RATES_HZ.get(source, 0.0)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -152,7 +164,7 @@ def start(nodes: Nodes, args: argparse.Namespace, source: str, path: str | None,
     camera = {
         "source": source,
         "path": path or "",
-        "rate": RATES_HZ.get(source, 0.0) if args.rate is None else args.rate,
+        "rate": _rate_hz(source, args),
         "loop": source != "device",
         "exit_at_end": True,
         "wait_for_subscribers": True,

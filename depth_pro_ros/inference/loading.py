@@ -21,6 +21,8 @@ from depth_pro_ros.inference.quality import QUALITIES, approximated, check_quali
 from depth_pro_ros.inference.weights import Loaded, open_weights
 from depth_pro_ros.network import DepthPro
 from depth_pro_ros.network.encoder import merged_tokens
+from depth_pro_ros.network.packing import pack
+from depth_pro_ros.network.quantise import quantise_linears
 from depth_pro_ros.network.simplify import simplify
 
 CPU_PARTS = Parts(5, 4)  # for a ViT at least WIDE: activations that stay near the cache, and bounded memory
@@ -100,6 +102,7 @@ def make_ready(weights: str | Path, options: Options, log: Log) -> Ready:
             loaded, network = _open(weights, agreed.storage, device, options)
         network.set_precision(agreed.storage, agreed.compute)
         facts = _keep_to_budget(network, device, options)
+        _for_cpu(network, agreed)
         incremental = _incremental(network, options.incremental)
         run = incremental or _runner(network, device, options, facts, log)
     if incremental is not None:
@@ -138,6 +141,14 @@ def _keep_to_budget(network: DepthPro, device: torch.device, options: Options) -
     measure = (lambda: measured_bytes(network, device)) if device.type == "cuda" else None
     taken_gb = fit(network, _parts(network, device, options), options.max_memory_gb, measure)
     return {"memory_gb": round(taken_gb, 2), "patch_batch": Parts.of(network).patch_batch, "strips": network.strips}
+
+
+def _for_cpu(network: DepthPro, precision: Precision) -> None:
+    """Give the ViTs the linear layers that are fastest on a CPU, last of all: nothing else can move or change them."""
+    if precision.int8:
+        quantise_linears(network)
+    else:
+        pack(network)
 
 
 def _incremental(network: DepthPro, options: IncrementalOptions | None) -> IncrementalNetwork | None:

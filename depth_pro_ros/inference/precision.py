@@ -12,7 +12,7 @@ from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network import DepthPro
 
 DEVICES = ("auto", "cuda", "cpu", "mps")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16", "int8")
 TOLERANCE = 0.05  # median relative deviation from float32 that the self-check accepts
 
 AMPERE = (8, 0)  # the first NVIDIA generation with bfloat16 arithmetic
@@ -22,14 +22,17 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Precision:
-    """Weights are stored in `storage`; layers compute in `compute`."""
+    """Weights are stored in `storage`; layers compute in `compute`, but for linear ones of 8 bits if `int8`."""
 
     storage: torch.dtype
     compute: torch.dtype
+    int8: bool = False
 
     @property
     def name(self) -> str:
         """Return e.g. "bfloat16", or "bfloat16 weights, float32 arithmetic"."""
+        if self.int8:
+            return "int8 linear layers, float32 arithmetic"
         storage, compute = (str(dtype).removeprefix("torch.") for dtype in (self.storage, self.compute))
         return storage if storage == compute else f"{storage} weights, {compute} arithmetic"
 
@@ -67,6 +70,12 @@ def candidates(name: str, device: torch.device) -> list[Precision]:
         raise ConfigurationError(f"precision is '{name}'; allowed: {', '.join(PRECISIONS)}")
     if name == "float32":
         return [FLOAT32]
+    if name == "int8":
+        if device.type != "cpu":
+            raise ConfigurationError(
+                f"precision int8 is for the CPU, and the device is {device.type}: set device to cpu, or precision auto"
+            )
+        return [Precision(torch.float32, torch.float32, int8=True)]
     if name != "auto":
         dtype = getattr(torch, name)
         return [Precision(dtype, dtype if _computes(device, dtype) else torch.float32)]

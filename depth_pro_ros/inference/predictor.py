@@ -86,12 +86,13 @@ class Predictor:
     ) -> Predictor:
         """Return a predictor for `weights`: the name of embedded weights or the path of a checkpoint.
 
-        precision "auto" takes the first half precision that the device has and that agrees with float32
-        on a fixed image, and says so when none does. `patch_batch` 0 decides by device. `quality` full computes the
-        whole network, the others approximate it (see inference/quality.py). With `incremental` images are taken for
-        consecutive frames of one camera. `max_memory_gb` bounds the memory of weights and activations, 0 does not.
-        `log` is told what a user should know. With `backend` "onnxruntime" weights are those of an export (see
-        inference/export.py), and compile, patch_batch and max_memory_gb have no effect.
+        precision "auto" takes the first half precision that the device has and that agrees with float32 on a fixed
+        image, and says so when none does; "int8" gives the ViTs linear layers of 8 bits, on a CPU. `patch_batch` 0
+        decides by device. `quality` full computes the whole network, the others approximate it (see
+        inference/quality.py). With `incremental` images are taken for consecutive frames of one camera.
+        `max_memory_gb` bounds the memory of weights and activations, 0 does not. `log` is told what a user should
+        know. With `backend` "onnxruntime" weights are those of an export (see inference/export.py), and compile,
+        patch_batch and max_memory_gb have no effect.
         Raises CheckpointError or ConfigurationError.
         """
         if backend not in BACKENDS:

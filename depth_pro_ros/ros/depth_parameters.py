@@ -17,7 +17,7 @@ DEPTH_PARAMETERS: tuple[Parameter, ...] = (
         "precision",
         "auto",
         "Number format of the network; auto checks half precision against float32 once",
-        choices=("auto", "float32", "bfloat16", "float16"),
+        choices=("auto", "float32", "bfloat16", "float16", "int8"),
     ),
     Parameter("compile", False, "Compile the network with torch.compile (the first frame then takes minutes)"),
     Parameter("patch_batch", 0, "Patches encoded at once; fewer need less memory, 0 decides", minimum=0, maximum=35),

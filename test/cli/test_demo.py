@@ -119,7 +119,8 @@ def test_demo_of_the_scene(tmp_path, ros_env):
     assert names == {"mine.txt", "depth.png", "cloud.png", "cloud.ply", "report.json", "logs"}
     assert (report["source"], report["trained"]) == ("scene", False) and "WEIGHTS ARE UNTRAINED" in errors
     assert report["frames_measured"] >= 3 and report["frames_lost"] == 0
-    assert report["frames_in"] == report["frames_out"] + report["dropped"]
+    # Images that came before anybody listened to the depth are received, and neither worked on nor dropped.
+    assert report["frames_in"] >= report["frames_out"] + report["dropped"] > 0
     assert {"decode", "preprocess", "network", "metric", "fuse", "messages", "publish"} == report["latency_ms"].keys()
     assert 0 < report["latency_ms"]["network"]["p50"] < report["age_ms"]["p95"]
     assert report["focal_px"] == pytest.approx(320 / np.tan(np.radians(75 / 2)), rel=1e-4)  # 640 px over 75 degrees

@@ -12,9 +12,10 @@ from depth_pro_ros.inference.graphs import Graphed
 from depth_pro_ros.inference.incremental import IncrementalNetwork
 from depth_pro_ros.inference.loading import IncrementalOptions, Options, make_ready
 from depth_pro_ros.inference.memory import Parts
-from depth_pro_ros.inference.precision import FLOAT32, Precision
+from depth_pro_ros.inference.precision import FLOAT32, Precision, candidates
 from depth_pro_ros.inference.weights import Loaded
 from depth_pro_ros.network import PRESETS, build
+from depth_pro_ros.network.quantise import QuantisedLinear
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (120, 200, 3), dtype=np.uint8)
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -32,6 +33,18 @@ def test_what_runs_is_simplified_and_gives_the_plain_network_s_results():
     with torch.inference_mode():
         for found, expected in zip(ready.run(image), build(PRESETS["micro"])(image), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_int8_is_close_to_float32_and_for_the_cpu_only():
+    ready = load(precision="int8")
+    assert ready.precision.name == "int8 linear layers, float32 arithmetic"
+    assert any(isinstance(module, QuantisedLinear) for module in ready.loaded.network.modules())
+    image = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.inference_mode():
+        (found, _), (expected, _) = ready.run(image), build(PRESETS["micro"])(image)
+    assert 0 < (found - expected).abs().mean() < 0.05 * expected.std()
+    with pytest.raises(ConfigurationError, match="int8 is for the CPU, and the device is cuda"):
+        candidates("int8", CUDA)
 
 
 class Rounding(torch.nn.Module):
@@ -57,7 +70,8 @@ def test_auto_precision_checks_itself_once(monkeypatch, factor, used):
     half = Precision(torch.bfloat16, torch.bfloat16)
     monkeypatch.setattr(loading, "candidates", lambda name, device: [half, FLOAT32])
     monkeypatch.setattr(loading, "open_weights", lambda *_: Loaded(Rounding(factor), "rounding", "micro", True, {}))
-    monkeypatch.setattr(loading, "simplify", lambda network: network)
+    for step in ("simplify", "pack"):
+        monkeypatch.setattr(loading, step, lambda network: network)
     told = []
     predictor = Predictor.load("any", device="cpu", precision="auto", log=told.append)
     assert predictor.description["precision"] == used

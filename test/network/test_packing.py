@@ -44,6 +44,15 @@ def test_float32_networks_are_left_alone():
 
 
 @needs_onednn
+def test_operators_are_tried_before_they_are_trusted(monkeypatch):
+    assert packing.works(torch.float32)
+    monkeypatch.setattr(PackedLinear, "forward", lambda self, x: torch.zeros(len(x), 64))
+    assert not packing.works(torch.float32)
+    monkeypatch.setattr(PackedLinear, "forward", lambda self, x: x @ torch.zeros(2, 2))
+    assert not packing.works(torch.float32)
+
+
+@needs_onednn
 def test_packed_networks_hold_each_weight_once_and_are_not_saved(monkeypatch, tmp_path):
     monkeypatch.setattr(packing, "pays", lambda dtype: True)
     network = pack(build(MICRO))
