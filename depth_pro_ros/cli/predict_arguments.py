@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the focal length comes from: the photo's EXIF, the network's estimate, or a number of pixels; "
         "auto takes EXIF where there is one, else the estimate",
     )
+    add_max_range(parser)
+    _add_outputs(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON array on stdout, and no progress bar")
+
+
+def add_max_range(parser: argparse.ArgumentParser) -> None:
+    """Declare the range beyond which depth is infinite."""
     parser.add_argument(
         "--max-range",
         type=positive,
@@ -49,8 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="depth beyond these metres is infinite; default: %(default)s",
     )
-    _add_outputs(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON array on stdout, and no progress bar")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import webbrowser
 from typing import Any
 
 from depth_pro_ros.cli import photos
-from depth_pro_ros.cli.predict_arguments import positive
+from depth_pro_ros.cli.predict_arguments import add_max_range, positive
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.inference import Predictor
 from depth_pro_ros.inference.weights import cache_folder
@@ -38,13 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-megapixels", type=positive, default=DEFAULTS.max_megapixels, help="largest photo; default: %(default)s"
     )
-    parser.add_argument(
-        "--max-range",
-        type=positive,
-        default=1000.0,
-        metavar="M",
-        help="depth beyond these metres is infinite; default: %(default)s",
-    )
+    add_max_range(parser)
     parser.add_argument("--open", action="store_true", help="open the page in this machine's browser")
 
 

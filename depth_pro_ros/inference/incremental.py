@@ -14,8 +14,9 @@ from torch import Tensor
 
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.inference.decoder_cache import DecoderCache
-from depth_pro_ros.inference.token_cache import FINE_PATCHES, IMAGE, PATCHES, QUARTER, TokenCache, cut
+from depth_pro_ros.inference.token_cache import FINE_PATCHES, IMAGE, QUARTER, TokenCache, cut
 from depth_pro_ros.network import DepthPro
+from depth_pro_ros.network.encoder import PATCHES
 
 GREY_LEVEL = 2 / 255  # of the network's input, which goes from -1 to 1
 

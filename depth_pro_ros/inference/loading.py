@@ -14,13 +14,13 @@ from torch import Tensor
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.inference.graphs import Graphed, Run
 from depth_pro_ros.inference.incremental import IncrementalNetwork
-from depth_pro_ros.inference.memory import LADDER, PATCHES, Parts, Thrifty, fit, measured_bytes, memory_limit
+from depth_pro_ros.inference.memory import LADDER, Parts, Thrifty, fit, measured_bytes, memory_limit
 from depth_pro_ros.inference.overlap import CudaQueue, overlap
 from depth_pro_ros.inference.precision import TOLERANCE, Log, Precision, candidates, choose_device, deviation
 from depth_pro_ros.inference.quality import QUALITIES, approximated, check_quality
 from depth_pro_ros.inference.weights import Loaded, open_weights
 from depth_pro_ros.network import DepthPro
-from depth_pro_ros.network.encoder import merged_tokens
+from depth_pro_ros.network.encoder import PATCHES, merged_tokens
 from depth_pro_ros.network.packing import pack
 from depth_pro_ros.network.quantise import quantise_linears
 from depth_pro_ros.network.simplify import simplify

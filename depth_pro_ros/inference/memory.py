@@ -25,10 +25,9 @@ from torch.utils._pytree import tree_leaves
 from depth_pro_ros.errors import ConfigurationError, DepthProError
 from depth_pro_ros.inference.precision import Log
 from depth_pro_ros.network import DepthPro, NetworkConfig
-from depth_pro_ros.network.encoder import FINE, MIDDLE
+from depth_pro_ros.network.encoder import PATCHES
 from depth_pro_ros.network.simplify import simplify
 
-PATCHES = FINE**2 + MIDDLE**2 + 1
 GB = 1e9
 MARGIN = 1.1  # for what kernels take for themselves and for memory that lies in pieces
 

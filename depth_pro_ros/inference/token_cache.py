@@ -10,11 +10,10 @@ from torch import Tensor
 
 from depth_pro_ros.inference.windows import Box
 from depth_pro_ros.network import DepthPro
-from depth_pro_ros.network.encoder import FINE, MIDDLE, split
+from depth_pro_ros.network.encoder import FINE, MIDDLE, PATCHES, split
 from depth_pro_ros.network.layers import shrink
 
 FINE_PATCHES, MIDDLE_PATCHES = FINE**2, MIDDLE**2
-PATCHES = FINE_PATCHES + MIDDLE_PATCHES + 1
 QUARTER, IMAGE = PATCHES - 1, PATCHES
 """Numbers of the patch that holds the quarter resolution, and, after all patches, of the image encoder, which sees the
 same pixels."""

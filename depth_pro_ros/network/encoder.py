@@ -12,6 +12,7 @@ from depth_pro_ros.network.layers import Upsample2x, conv1x1, shrink
 from depth_pro_ros.network.vit import VisionTransformer
 
 FINE, MIDDLE = 5, 3  # patches along a side at full and half resolution; one patch holds the quarter resolution
+PATCHES = FINE**2 + MIDDLE**2 + 1
 
 
 def split(image: Tensor, patch_size: int, steps: int) -> Tensor:

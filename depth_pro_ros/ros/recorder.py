@@ -14,9 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.time import Time
@@ -24,6 +22,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from depth_pro_ros.ros import parameters
 from depth_pro_ros.ros.depth_outputs import DEPTH, DEPTH_INFO, FOCAL, POINTS, TYPES, UNFUSED
+from depth_pro_ros.ros.listening import listened
 from depth_pro_ros.ros.recorded_frame import IMAGE, IMAGE_INFO, TRUTH, Undistorter, frame_arrays
 from depth_pro_ros.ros.stamp_matcher import Arrival, StampMatcher
 
@@ -98,16 +97,8 @@ class Recorder(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Record until SIGINT or SIGTERM."""
-    rclpy.init(args=args)
-    node, executor = Recorder(), SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown()
+    with listened(Recorder, args):
+        pass  # it has written what it heard
     return 0
 
 

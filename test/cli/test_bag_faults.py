@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from cli.bag_maker import IMAGE, START, STEP, STORE, camera, image, messages, picture, read, run, stamps, write
+from cli.full_disk import run_with_room
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from depth_pro_ros.cli import main as command_line
@@ -159,28 +158,11 @@ def test_where_nothing_can_be_written(tmp_path, capsys):
     assert sorted(os.listdir(tmp_path)) == ["file", "in"]
 
 
-FULL_DISK = """
-import resource, sys
-from cli.bag_maker import run
-from depth_pro_ros.errors import OutputError
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-try:
-    run(*sys.argv[2:])
-except OutputError as error:
-    print(error)
-    sys.exit(2)
-"""
-
-
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 @pytest.mark.parametrize(("bytes_", "done"), [(4000, 0), (30_000, 6)], ids=["predictions", "bag"])
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, storage, bytes_, done):
-    """A limit on a file's size stands for the full disk: write() fails, as it does with ENOSPC."""
     old = write(tmp_path / "in", camera(6), storage)
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(here), here])}
-    argv = [sys.executable, "-c", FULL_DISK, str(bytes_), old, tmp_path / "out"]
-    child = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    child = run_with_room(bytes_, "cli.bag_maker", old, tmp_path / "out")
     assert child.returncode == 2, child.stderr
     assert "cannot be written" in child.stdout and child.stdout.count("\n") == 1
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial" / "out").exists()

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from depth_pro_ros import network
-from depth_pro_ros.inference.token_cache import IMAGE, PATCHES, TokenCache, cut, places
-from depth_pro_ros.network.encoder import merge
+from depth_pro_ros.inference.token_cache import IMAGE, TokenCache, cut, places
+from depth_pro_ros.network.encoder import PATCHES, merge
 
 NANO = network.NetworkConfig(64, 8, 16, 3, 1, (0, 1), (8, 8, 8), 8, head_dim=4)
 

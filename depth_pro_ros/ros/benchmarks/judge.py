@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from sensor_msgs.msg import Image
 
 from depth_pro_ros.ros.benchmarks import flight
@@ -18,6 +16,7 @@ from depth_pro_ros.ros.benchmarks.listener import Listener
 from depth_pro_ros.ros.child import end_with_parent
 from depth_pro_ros.ros.depth_outputs import DEPTH, DEPTH_INFO, SIGMA, UNFUSED
 from depth_pro_ros.ros.images import decode_depth
+from depth_pro_ros.ros.listening import listened
 from depth_pro_ros.ros.stamps import nanoseconds
 
 TOPICS = (DEPTH, DEPTH_INFO, SIGMA, UNFUSED)
@@ -61,18 +60,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """Listen, and print {"ages_ms", "status", "judgement"} of the flight in the folder FOLDER."""
     (folder,) = sys.argv[1:] if args is None else args
     end_with_parent()
-    rclpy.init(args=[])
-    node, executor = Judge(), SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    judgement = node.judgement(flight.load(Path(folder)).depth_m)
-    print(json.dumps({"ages_ms": node.ages_ms, "status": node.status, "judgement": judgement}))
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown()
+    with listened(Judge, []) as node:
+        judgement = node.judgement(flight.load(Path(folder)).depth_m)
+        print(json.dumps({"ages_ms": node.ages_ms, "status": node.status, "judgement": judgement}))
     return 0
 
 

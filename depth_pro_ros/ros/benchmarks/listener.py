@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.time import Time
@@ -17,6 +16,7 @@ from sensor_msgs.msg import Image
 
 from depth_pro_ros.ros.child import end_with_parent
 from depth_pro_ros.ros.depth_outputs import TYPES
+from depth_pro_ros.ros.listening import listened
 
 IMAGE = "image"
 KINDS = {IMAGE: Image, **TYPES}
@@ -55,17 +55,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Listen to the topics that the arguments name; print {"ages_ms": {topic: [...]}, "status": {...}}."""
     topics = sys.argv[1:] if args is None else args
     end_with_parent()
-    rclpy.init(args=[])
-    node, executor = Listener(topics), SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    print(json.dumps({"ages_ms": node.ages_ms, "status": node.status}))
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown()
+    with listened(functools.partial(Listener, topics), []) as node:
+        print(json.dumps({"ages_ms": node.ages_ms, "status": node.status}))
     return 0
 
 
