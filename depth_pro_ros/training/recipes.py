@@ -106,47 +106,42 @@ STAGE_2_LOSSES = (
 )
 
 
-def _mixed(side: int, losses: tuple[tuple[str, float], ...]) -> tuple[Objective, ...]:
-    return Objective(f"robot_{side}", losses, share=1.0), Objective(f"wide_{side}", losses, share=2.0)
+def _mixed(side: int, losses: tuple[tuple[str, float], ...], robot: float, wide: float) -> tuple[Objective, ...]:
+    """Return objectives of the robot's and the wide world, with their shares of a batch."""
+    return Objective(f"robot_{side}", losses, robot), Objective(f"wide_{side}", losses, wide)
 
 
-# What the full level adds is convolutions alone: the ViTs have learnt their part at a fortieth of the cost an image.
-TINY_ROBOT = Recipe(
-    name="tiny_robot",
-    preset="tiny",
-    data=(DataSet("robot_256", world="robot", side=256), DataSet("robot_512", world="robot", side=512)),
-    stages=(
-        Stage("1a", 9000, 32, "quarter", (Objective("robot_256", STAGE_1_LOSSES),), 8e-4, 8e-4,
-              augmentation=GENTLE, tied=True, **STEADY),
-        Stage("1b", 300, 16, "half", (Objective("robot_256", STAGE_1_LOSSES),), 2e-4, 4e-4,
-              augmentation=GENTLE, **STEADY),
-        Stage("1c", 250, 8, "full", (Objective("robot_512", STAGE_1_LOSSES),), 0.0, 4e-4,
-              frozen=("encoder",), augmentation=GENTLE, **STEADY),
-        Stage("2", 150, 8, "full", (Objective("robot_512", STAGE_2_LOSSES),), 0.0, 2e-4,
-              frozen=("encoder",), augmentation=GENTLE, **STEADY),
-        Stage("focal", 1500, 32, "quarter", (Objective("robot_256", (("l2", 1.0),)),), 0.0, 0.0, 5e-4,
-              frozen=("depth",), target="fov", init_fov_from_image_encoder=True, augmentation=FOCAL, **STEADY),
-    ),
-)  # fmt: skip
+def _tiny(name: str, robot: float, wide: float) -> Recipe:
+    """Return a recipe of `tiny` from coarse to fine; `robot` and `wide` are the worlds' shares of each batch.
 
-# Wider worlds come after the robot's: streets, fields, drones' heights, lenses of 30 to 110 degrees. Start it from
-# the embedded weights (--init). A third of its images stay the robot's, so that what was learnt there is kept.
-TINY_WIDE = Recipe(
-    name="tiny_wide",
-    preset="tiny",
-    data=tuple(DataSet(f"{world}_{side}", world, side) for world in ("robot", "wide") for side in (256, 512)),
-    stages=(
-        Stage("1a", 9000, 32, "quarter", _mixed(256, STAGE_1_LOSSES), 8e-4, 8e-4,
-              augmentation=GENTLE, tied=True, **STEADY),
-        Stage("1b", 300, 16, "half", _mixed(256, STAGE_1_LOSSES), 2e-4, 4e-4, augmentation=GENTLE, **STEADY),
-        Stage("1c", 500, 8, "full", _mixed(512, STAGE_1_LOSSES), 0.0, 4e-4,
-              frozen=("encoder",), augmentation=GENTLE, **STEADY),
-        Stage("2", 300, 8, "full", _mixed(512, STAGE_2_LOSSES), 0.0, 2e-4,
-              frozen=("encoder",), augmentation=GENTLE, **STEADY),
-        Stage("focal", 3000, 32, "quarter", _mixed(256, (("l2", 1.0),)), 0.0, 0.0, 5e-4,
-              frozen=("depth",), target="fov", init_fov_from_image_encoder=True, augmentation=FOCAL, **STEADY),
-    ),
-)  # fmt: skip
+    The ViTs learn at the quarter level, at a fortieth of the cost of an image at the full one. What the full level
+    adds is convolutions alone.
+    """
+    coarse, fine = _mixed(256, STAGE_1_LOSSES, robot, wide), _mixed(512, STAGE_1_LOSSES, robot, wide)
+    sharp, angle = _mixed(512, STAGE_2_LOSSES, robot, wide), _mixed(256, (("l2", 1.0),), robot, wide)
+    frozen: dict[str, Any] = {"frozen": ("encoder",), "augmentation": GENTLE, **STEADY}
+    focal: dict[str, Any] = {"target": "fov", "init_fov_from_image_encoder": True, "augmentation": FOCAL, **STEADY}
+    return Recipe(
+        name,
+        preset="tiny",
+        data=tuple(DataSet(f"{world}_{side}", world, side) for world in ("robot", "wide") for side in (256, 512)),
+        stages=(
+            Stage("1a", 9000, 32, "quarter", coarse, 8e-4, 8e-4, tied=True, augmentation=GENTLE, **STEADY),
+            Stage("1b", 600, 16, "half", coarse, 1e-4, 3e-4, augmentation=GENTLE, **STEADY),
+            Stage("1c", 300, 8, "full", fine, 0.0, 3e-4, **frozen),
+            Stage("2", 300, 8, "full", sharp, 0.0, 2e-4, **frozen),
+            Stage("focal", 2000, 32, "quarter", angle, 0.0, 0.0, 5e-4, frozen=("depth",), **focal),
+        ),
+    )
+
+
+# Three of four images are the robot's; what the others show, streets, fields, drones' heights, lenses of 30 to 110
+# degrees, keeps the network from taking every photograph for one of its rooms.
+TINY_ROBOT = _tiny("tiny_robot", robot=3.0, wide=1.0)
+
+# Wider worlds come after the robot's: start it from the embedded weights (--init). A third of its images stay the
+# robot's, so that what was learnt there is kept.
+TINY_WIDE = _tiny("tiny_wide", robot=1.0, wide=2.0)
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (TINY_ROBOT, TINY_WIDE, PAPER)}
 """Every recipe by its name."""

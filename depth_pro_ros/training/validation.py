@@ -43,7 +43,7 @@ def validate(
     figures: list[DepthMetrics | None] = []
     rows: list[np.ndarray] = []
     for batch in validation_batches(network, stage.level, source, count, compute):
-        with compute.autocast():
+        with compute.running():
             predicted = pyramid.forward(network, batch.image, stage.level, stage.tied).float().clamp_min(SMALLEST)
         target, mask = pyramid.shrink_target(batch.canonical, batch.mask, predicted.shape[-1])
         figures += [_figures(*one) for one in zip(predicted, target, mask, strict=True)]

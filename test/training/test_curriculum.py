@@ -57,6 +57,15 @@ def test_every_recipe_names_losses_and_a_preset_that_exist(name):
         stepping.check_losses(stage)
 
 
+def test_the_robots_recipe_sees_the_wide_world_in_a_quarter_of_its_images_and_the_wide_one_in_two_thirds():
+    for recipe, wide in ((recipes.TINY_ROBOT, 0.25), (recipes.TINY_WIDE, 2 / 3)):
+        for stage in recipe.stages:
+            shares = {recipe.data_set(objective.data).world: objective.share for objective in stage.objectives}
+            assert shares["wide"] / sum(shares.values()) == pytest.approx(wide)
+            sides = {recipe.data_set(objective.data).side for objective in stage.objectives}
+            assert sides == {512 if stage.level == "full" else 256}
+
+
 def test_an_unknown_recipe_is_answered_with_those_there_are():
     with pytest.raises(ConfigurationError, match="tiny_robot"):
         recipes.find("large_robot")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from dataclasses import replace
 
@@ -42,6 +43,25 @@ def gradients(network, stage, batch, compute=CPU):
     network.zero_grad()
     terms = stepping.backward(network, stage, batch, compute.scaler(), compute)
     return terms, {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+
+
+def test_plain_attention_on_a_cpu_has_the_gradients_of_the_fused_kernel(network, recipe, batch, monkeypatch):
+    smooth = replace(recipe.stages[0], objectives=(Objective("scenes", (("mse", 1.0),)),))
+    with CPU.running():
+        assert not torch.backends.cuda.flash_sdp_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+    _, plain = gradients(network, smooth, batch)
+    monkeypatch.setattr(Compute, "running", lambda self: contextlib.nullcontext())
+    _, fused = gradients(network, smooth, batch)
+    for name, gradient in fused.items():
+        assert (gradient - plain[name]).abs().max() < 1e-6 + 1e-4 * gradient.abs().max(), name
+
+
+def test_the_number_format_holds_while_the_network_runs_and_not_after():
+    half = replace(CPU, dtype=torch.bfloat16)
+    with half.running():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
 @pytest.mark.parametrize("size", [1, 3])
