@@ -192,12 +192,21 @@ class Trainer:
         distributed.wait()
 
     def _begin(self, stage: Stage) -> None:
-        """Start a stage from the averaged weights, with fresh moments."""
+        """Start a stage from averaged weights, with fresh moments; a finer level begins by passing on the coarser."""
+        below = self._trained_level()
+        if below is not None and stage.target == "depth":
+            pyramid.restart(self.average.network, random_network(self.recipe), below, stage.level)
         self.network.load_state_dict(self.average.network.state_dict())
         if stage.init_fov_from_image_encoder:
             optimisation.init_fov_from_image_encoder(self.network)
             optimisation.init_fov_from_image_encoder(self.average.network)
         self._prepare_optimiser()
+
+    def _trained_level(self) -> str | None:
+        """Return the finest level at which this training has trained depth so far, or None."""
+        done = self.progress.done
+        trained = {stage.level for stage in self.recipe.stages if stage.target == "depth" and done.get(stage.name)}
+        return next((level for level in reversed(pyramid.LEVELS) if level in trained), None)
 
     def _prepare_optimiser(self) -> None:
         optimisation.set_trainable(self.network, self.stage)

@@ -14,7 +14,7 @@ place of the image encoder's, they learn twice as much in the same time; `untie`
 Most of what there is to learn of metric depth is coarse, and a coarse image costs a fraction: the patch
 encoder, the image encoder, the coarse fusions and the head that it trains are the whole network's own. What is
 added by the next level starts by passing on what the level below gives (`initialise`), after the growing
-networks of Karras et al. (arXiv:1710.10196).
+networks of Karras et al. (arXiv:1710.10196), and so it does again when the coarse levels were trained anew (`restart`).
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ from depth_pro_ros.network.layers import shrink
 LEVELS = ("quarter", "half", "full")
 
 _LATERAL_GAIN = 0.1
+_ADDED = (
+    (),
+    ("encoder.upsample1.", "decoder.convs.3.", "decoder.fusions.3."),
+    (
+        *(f"encoder.upsample{name}." for name in ("0", "_latent0", "_latent1")),
+        *(f"decoder.{part}.{number}." for part in ("convs", "fusions") for number in range(3)),
+    ),
+)  # beginnings of the names of the weights that each level adds to those below
 
 
 def _number(level: str) -> int:
@@ -69,6 +77,16 @@ def initialise(network: DepthPro) -> DepthPro:
             source = lateral if isinstance(lateral, nn.Conv2d) else network.encoder.upsample_latent0[-1]
             source.weight.mul_(_LATERAL_GAIN)
     return network
+
+
+def restart(network: DepthPro, fresh: DepthPro, below: str, level: str) -> None:
+    """Take from `fresh`, as `initialise` made it, what the levels finer than `below` add to `network`, up to `level`.
+
+    What they had learnt belongs to coarser features that have changed since: passing these on is better.
+    """
+    weights = fresh.state_dict()
+    added = tuple(name for number in range(_number(below) + 1, _number(level) + 1) for name in _ADDED[number])
+    network.load_state_dict({n: w for n, w in weights.items() if n.startswith(added)}, strict=False)
 
 
 def _maps(network: DepthPro, image: Tensor, number: int, tied: bool = False) -> list[Tensor | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from depth_pro_ros.errors import ConfigurationError
@@ -94,7 +95,8 @@ PAPER = Recipe("paper", "depth_pro", _data_sets(), (PAPER_STAGE_1, PAPER_STAGE_2
 COSINE = Schedule("cosine", warmup=0.03, decay=0.02)
 STEADY: dict[str, Any] = {"optimiser": "adamw", "weight_decay": 0.02, "schedule": COSINE, "clip": 0.2}
 GENTLE = Augmentation(zoom=0.4, zoom_least=0.7, blur=0.15, noise=0.2)
-FOCAL = Augmentation(zoom=0.5, zoom_least=0.6, off_centre=False, blur=0.15, noise=0.2)
+ROUGH = replace(GENTLE, rough=0.5)
+FOCAL = Augmentation(zoom=0.5, zoom_least=0.6, off_centre=False, rough=0.5, blur=0.15, noise=0.2)
 STAGE_1_LOSSES = (("log_mae", 1.0), ("ssi_mage", 0.2))
 STAGE_2_LOSSES = (
     ("log_mae", 1.0),
@@ -126,7 +128,7 @@ def _tiny(name: str, robot: float, wide: float) -> Recipe:
         preset="tiny",
         data=tuple(DataSet(f"{world}_{side}", world, side) for world in ("robot", "wide") for side in (256, 512)),
         stages=(
-            Stage("1a", 9000, 32, "quarter", coarse, 8e-4, 8e-4, tied=True, augmentation=GENTLE, **STEADY),
+            Stage("1a", 9000, 32, "quarter", coarse, 8e-4, 8e-4, tied=True, augmentation=ROUGH, **STEADY),
             Stage("1b", 600, 16, "half", coarse, 1e-4, 3e-4, augmentation=GENTLE, **STEADY),
             Stage("1c", 300, 8, "full", fine, 0.0, 3e-4, **frozen),
             Stage("2", 300, 8, "full", sharp, 0.0, 2e-4, **frozen),

@@ -175,6 +175,21 @@ def test_a_stage_begins_from_the_average(trainer_in):
     assert same(average, trainer.network.state_dict())
 
 
+@pytest.mark.parametrize("coarse_steps", [5, 0])
+def test_a_finer_level_starts_anew_only_after_a_coarser_one_was_trained(trainer_in, recipe, coarse_steps):
+    trainer = trainer_in("run", changed=recipe.changed(steps={"coarse": coarse_steps, "focal": 0}))
+    name = "decoder.fusions.3.out_conv.weight"
+    learnt = torch.full_like(trainer.network.state_dict()[name], 0.5)
+    for network in (trainer.network, trainer.average.network):
+        network.load_state_dict({name: learnt}, strict=False)
+    seen = []
+    begin = trainer._begin
+    trainer._begin = lambda stage: (begin(stage), seen.append(trainer.network.state_dict()[name].clone()))
+    assert trainer.run() is None
+    identity = torch.eye(len(learnt))[:, :, None, None]
+    assert torch.equal(seen[-1], identity if coarse_steps else learnt)
+
+
 def test_the_focal_stage_leaves_depth_alone_and_starts_from_the_image_encoder(trainer_in, recipe):
     before = trainer_in("a", changed=recipe.changed(steps={"focal": 0}))
     before.run()

@@ -60,6 +60,32 @@ def test_a_new_level_starts_from_what_the_one_below_gives(prepared):
     assert change < 0.3 if prepared else change > 1
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize(("below", "level"), [("quarter", "half"), ("half", "full"), ("quarter", "full")])
+def test_restarted_levels_pass_on_and_coarser_ones_stay(below, level):
+    network, fresh = build(CONFIG, seed=2), pyramid.initialise(build(CONFIG, seed=3))
+    before = {each: pyramid.forward(network, images(each, 1), each) for each in pyramid.LEVELS}
+    pyramid.restart(network, fresh, below, level)
+    unchanged = pyramid.LEVELS[: pyramid.LEVELS.index(below) + 1]
+    for each in pyramid.LEVELS:
+        same = torch.equal(pyramid.forward(network, images(each, 1), each), before[each])
+        assert same == (each in unchanged)
+    if (below, level) == ("quarter", "half"):
+        maps = network.encoder(images("full", 1))
+        lateral = network.lateral(maps)
+        passed = network.decoder.fusions[4].up(network.fuse(lateral, maps, 4))
+        assert (network.fuse(lateral, maps, 3) - passed).std() < 0.3 * passed.std()
+
+
+def test_nothing_restarts_at_the_level_that_was_trained():
+    network, fresh = build(CONFIG, seed=2), build(CONFIG, seed=3)
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    pyramid.restart(network, fresh, "half", "half")
+    pyramid.restart(network, fresh, "full", "quarter")
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weight, before[name]), name
+
+
 def test_every_prepared_weight_that_a_level_computes_can_learn():
     """What starts at zero must still get a gradient, or it would stay there."""
     network = pyramid.initialise(build(CONFIG)).train()
