@@ -23,7 +23,7 @@ def to_depth(canonical: Tensor, width: int, focal_px: float, size: tuple[int, in
     farthest, nearest = focal_px / (width * max_range_m), focal_px / width * MAX_INVERSE_DEPTH
     far, near = _reaches(canonical, farthest, nearest)
     depth = _resized(canonical, size)
-    for band in torch.split(depth, _rows(depth)):
+    for band in torch.split(depth, _rows(depth)) if far or near else (depth,):
         if far:
             # What is not above the range's becomes 0, whose inverse is infinite; NaN, neither above nor below, stays.
             F.threshold(band, farthest, 0.0, inplace=True)
@@ -37,7 +37,7 @@ def _reaches(plane: Tensor, farthest: float, nearest: float) -> tuple[bool, bool
     """Return whether values between those of `plane` may be as small as `farthest`, and as large as `nearest`.
 
     Interpolation stays between its values, and there are fewer of them before it than after: on a CPU one look at them
-    saves two at every pixel. NaN may be anything. On a GPU, which would have to be waited for, the answer is always yes.
+    saves two at every pixel. NaN may be anything. A GPU would have to be waited for: there the answer is always yes.
     """
     if plane.device.type != "cpu":
         return True, True
