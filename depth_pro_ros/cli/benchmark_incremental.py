@@ -247,8 +247,8 @@ def table(figures: Report) -> str:
     lines = [
         f"{about['weights']}, {about['precision']} on {about['device']}, {figures['frames']} frames at "
         f"{figures['camera_hz']:g} Hz; times less, against the plain network",
-        f"{'scene':<18}{'threshold':>10}{'refresh':>8}{'image':>6}{'unchanged':>10}{'patches':>8}{'encoder':>8}{'all':>6}"
-        f"{'depth_pro':>10}{'speed':>7}{'difference':>11}  AbsRel",
+        f"{'scene':<18}{'threshold':>10}{'refresh':>8}{'image':>6}{'unchanged':>10}{'patches':>8}{'encoder':>8}"
+        f"{'all':>6}{'depth_pro':>10}{'speed':>7}{'difference':>11}  AbsRel",
     ]
     for row in figures["rows"]:
         error = "" if row["abs_rel"] is None else f"  {row['abs_rel']:.4f}, plain {row['abs_rel_plain']:.4f}"

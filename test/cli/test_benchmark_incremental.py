@@ -62,7 +62,7 @@ def test_figures(capsys):
     foot, often, middle, *flying = report["rows"]
     assert foot["pixels_unchanged"] > 0.95 and foot["difference"] < 1e-5 and middle["difference"] < 1e-5
     assert foot["encoder_operations"] >= 4 and foot["operations_depth_pro"] >= 3
-    assert often["image_every"] == 2 and often["difference"] < 0.02
+    assert often["image_every"] == 2 and often["difference"] < 0.05
     assert foot["patches"] < middle["patches"] < 35
     assert all(row["abs_rel"] > 0 and row["abs_rel_plain"] > 0 for row in flying)
     print(benchmark.table(report))
