@@ -40,6 +40,8 @@ FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "limit": (NETWORK, {"type": float, "metavar": "S", "help": "seconds that one pass may take"}),
     "no-memory": (NETWORK, {"action": "store_true", "help": "leave the memory of each contender out"}),
     "no-node": (("propagation",), {"action": "store_true", "help": "leave depth_node's flight out"}),
+    "scenes": (("incremental",), {"nargs": "+", "metavar": "SCENE", "help": "foot, middle, flight"}),
+    "frames": (("incremental",), {"type": int, "help": "of each scene, of which the first does not count"}),
     "kinds": (("scenes",), {"nargs": "+", "metavar": "KIND", "help": "of worlds"}),
 }
 SUBJECTS = """subjects (default: all, with a small network):

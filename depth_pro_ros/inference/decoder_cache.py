@@ -102,7 +102,7 @@ class DecoderCache:
         """Return a window of a level's features: its lateral ones and those from below, added and refined."""
         fusions = self._network.decoder.fusions
         below = fusions[level + 1].up(window.scaled(1, 2).of(self._features[level + 1]))
-        return fusions[level].resnet2(window.of(self._refined[level]) + below)
+        return fusions[level].resnet2(below.add_(window.of(self._refined[level])))
 
     def _rows(self, level: int) -> int:
         """Return how many rows of a level's map may be computed at once, as the network's strips have it."""

@@ -19,6 +19,7 @@ from depth_pro_ros.network import DepthPro
 from depth_pro_ros.network.encoder import PATCHES
 
 GREY_LEVEL = 2 / 255  # of the network's input, which goes from -1 to 1
+COARSE = frozenset((QUARTER, IMAGE))  # what sees the whole picture
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,10 @@ class IncrementalNetwork:
 
     A patch is encoded again when its pixels differ from those it was last encoded with by more than `threshold` grey
     levels (of 255) in the mean. Patches that differ by less are renewed in turn, so that none shows pixels that are
-    not its own for `refresh_frames` frames. The image encoder runs at most every `image_every` frames, the
-    field-of-view branch at most every `fov_every` (and only when asked).
+    not its own for `refresh_frames` frames. What sees the whole picture, the patch of quarter resolution and the image
+    encoder, is renewed at most every `image_every` frames, both in the same one: after it every map of the decoder is
+    another, and in between only windows are. The field-of-view branch runs at most every `fov_every` frames (and only
+    when asked).
 
     With threshold 0 and both schedules 1 the results are the plain network's but for the order of sums: other batches
     and windows make other blocks of the matrix products, in float32 about 1e-6 of the result, in half precision some
@@ -152,7 +155,7 @@ class IncrementalNetwork:
         memory.encoded(numbers, before)
         fine = memory.tokens.boxes(numbers, 0, FINE_PATCHES)
         middle = memory.tokens.boxes(numbers, FINE_PATCHES, QUARTER)
-        coarse = not {QUARTER, IMAGE}.isdisjoint(numbers)
+        coarse = not COARSE.isdisjoint(numbers)
         memory.fov_stale |= coarse
         memory.decoder.update(memory.tokens.maps, fine, middle, coarse)
 
@@ -162,13 +165,17 @@ class IncrementalNetwork:
         changed = {number for number, difference in enumerate(memory.differences) if not difference <= limit}
         overdue = memory.ages[IMAGE] >= self.refresh_frames
         too_soon = memory.since_image < self.image_every
-        return changed - {IMAGE} if too_soon else changed | {IMAGE} if overdue else changed
+        return changed - COARSE if too_soon else changed | COARSE if overdue else changed
 
     def _in_turn(self, memory: _Memory, changed: set[int]) -> list[int]:
-        """Return the patches that have been stale for longest: so many that all have their turn in time."""
-        quota = math.ceil(PATCHES / self.refresh_frames)
-        stale = [number for number in range(PATCHES) if memory.ages[number] and number not in changed]
-        return sorted(stale, key=lambda number: -memory.ages[number])[:quota]
+        """Return the stale patches whose turn this frame is; each has one in every `refresh_frames` frames.
+
+        Their order is that of their numbers, so that neighbours are renewed together, whose windows are one, and the
+        half resolution last, in the frame in which the quarter's turn comes when everything changes all the time.
+        """
+        turn = (memory.frames - 1) % self.refresh_frames
+        stale = (number for number in range(QUARTER) if memory.ages[number] and number not in changed)
+        return [number for number in stale if number * self.refresh_frames // QUARTER == turn]
 
     def _fov(self, memory: _Memory, patches: Tensor) -> Tensor:
         """Return degrees (1,), computed again when something that they depend on has been, and it is time."""
@@ -188,6 +195,7 @@ class _Memory:
         self.decoder = DecoderCache(network, device)
         self.differences: list[float] = []
         self.ages = [0] * (PATCHES + 1)  # frames since the part last showed its own pixels
+        self.frames = -1  # after the first one, which is whole
         self.since_image = self.since_fov = 1 << 30
         self.degrees: Tensor | None = None
         self.fov_stale = self.fov_computed = False
@@ -205,6 +213,7 @@ class _Memory:
         """Take a frame's differences from what is kept."""
         self.differences = differences
         self.ages = [age + 1 if difference else 0 for age, difference in zip(self.ages, differences, strict=True)]
+        self.frames += 1
         self.since_image += 1
         self.since_fov += 1
         self.fov_computed = False

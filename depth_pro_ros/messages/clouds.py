@@ -13,7 +13,7 @@ from depth_pro_ros.records import Intrinsics
 
 NAMES = ("x", "y", "z", "rgb")
 """The fields of a point, float32 each, in their order."""
-BAND_ROWS = 64  # bands that stay in the processor's cache
+BAND = 3 << 15  # points that stay in the processor's cache while they are made
 NEAREST, FARTHEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)  # of a point with coordinates
 
 
@@ -40,14 +40,15 @@ def points_from_depth(
     coarse = pinhole.subsample(intrinsics, stride)
     ray_x, ray_y = pinhole.rays(coarse)
     points = np.empty((coarse.height, coarse.width, 3 if rgb is None else len(NAMES)), np.float32)
-    for top in range(0, coarse.height, BAND_ROWS):
-        band = slice(top, top + BAND_ROWS)
-        rows = slice(top * stride, (top + BAND_ROWS) * stride, stride)
-        z = depth_m[rows, ::stride]
-        kept = (z >= near) & (z <= reach)
+    height = max(1, BAND // coarse.width)
+    for top in range(0, coarse.height, height):
+        band = slice(top, top + height)
+        rows = slice(top * stride, (top + height) * stride, stride)
+        z = _thinned(depth_m[rows], stride)
+        dropped = ~((z >= near) & (z <= reach))  # NaN as well
         if left_out is not None:
-            kept &= ~left_out[band]
-        z = np.where(kept, z, np.float32(np.nan))
+            dropped |= left_out[band]
+        np.copyto(z, np.float32(np.nan), where=dropped)
         colour = () if rgb is None else (_packed(rgb[rows], stride),)
         cv2.merge((z * ray_x, z * ray_y[band], z, *colour), points[band])
     return points
@@ -83,5 +84,18 @@ def _resized(rgb: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def _packed(rgb: np.ndarray, stride: int) -> np.ndarray:
     """Return float32 of every `stride`-th pixel of a row with the bits 0x00RRGGBB: on little-endian B, G, R, 0."""
-    bgra = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA)
-    return (bgra.view("<u4")[:, ::stride, 0] & np.uint32(0x00FFFFFF)).view(np.float32)
+    bgra = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA).view("<u4")[:, :, 0]
+    packed = _thinned(bgra, stride) if stride > 1 else bgra
+    packed &= np.uint32(0x00FFFFFF)
+    return packed.view(np.float32)
+
+
+def _thinned(plane: np.ndarray, stride: int) -> np.ndarray:
+    """Return a contiguous copy of every `stride`-th element of the rows of (H, W), whose elements have 4 bytes.
+
+    For stride 2 each pair of elements is taken for an integer of 8 bytes, whose low half, on little-endian the first of
+    the pair, is kept: processors do this to many at once, and to elements that lie apart they do not.
+    """
+    if stride == 2 and plane.shape[1] % 2 == 0 and plane.strides[1] == plane.itemsize:
+        return plane.view("<u8").astype("<u4").view(plane.dtype)
+    return np.array(plane[:, ::stride], order="C")

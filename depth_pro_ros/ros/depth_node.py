@@ -159,7 +159,8 @@ def _incremental(values: Mapping[str, Value], cameras: int) -> IncrementalOption
             f"incremental.enabled is for the images of one camera, and there are {cameras}: turn it off, or run a "
             "depth_node for each camera"
         )
-    return IncrementalOptions(float(values["incremental.threshold"]), int(values["incremental.refresh_frames"]))
+    frames = (int(values[f"incremental.{name}"]) for name in ("refresh_frames", "image_every"))
+    return IncrementalOptions(float(values["incremental.threshold"]), *frames)
 
 
 def main(args: Sequence[str] | None = None, load: Callable[..., Predictor] = Predictor.load) -> int:

@@ -47,6 +47,14 @@ DEPTH_PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "incremental.refresh_frames", 30, "Patches that changed by less are encoded again within", "frames", 1, 10000
     ),
+    Parameter(
+        "incremental.image_every",
+        1,
+        "What sees the whole picture is encoded at most every so many, refresh_frames or fewer; above 1 approximates",
+        "frames",
+        1,
+        10000,
+    ),
     Parameter("autostart", True, "Configure and activate the node by itself when it starts"),
     Parameter(
         "cameras",

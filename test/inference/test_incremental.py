@@ -7,6 +7,8 @@ from depth_pro_ros import network
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.inference import incremental
 from depth_pro_ros.inference.incremental import GREY_LEVEL, IncrementalNetwork
+from depth_pro_ros.inference.token_cache import FINE_PATCHES, IMAGE, QUARTER
+from depth_pro_ros.network.encoder import PATCHES
 from depth_pro_ros.network.simplify import simplify
 
 # As small as the graph gets: every level still has more than one window.
@@ -120,6 +122,45 @@ def test_image_encoder_and_field_of_view_keep_their_own_schedules(net):
         seen.append((follow.cost.image_encoded, follow.cost.fov_computed))
     assert [image for image, _ in seen] == [True, False, True, False, True, False, True]
     assert [fov for _, fov in seen] == [True, False, False, True, False, False, True]
+
+
+def test_between_its_turns_the_whole_picture_is_not_looked_at_and_then_nothing_is_missed(net):
+    follow, room = IncrementalNetwork(net, image_every=3), picture()
+    shares = []
+    for step in range(7):
+        image = with_thing(room, 220, 15 + 30 * step)
+        result = follow(image)
+        assert {QUARTER, IMAGE}.issubset(follow.cost.encoded) == (step % 3 == 0), "both in the same frame"
+        assert {QUARTER, IMAGE}.isdisjoint(follow.cost.encoded) == (step % 3 != 0)
+        shares.append(follow.cost.decoder_share)
+    assert max(shares[1:3] + shares[4:6]) < 0.5 < min(shares[3], shares[6]), "windows alone, then every map"
+    assert_same(result, plain(net, image))
+    still = with_thing(room, 220, 15 + 30 * 7)
+    for _ in range(3):
+        result = follow(still)
+    assert_same(result, plain(net, still))
+    assert follow.cost.oldest_frames == 0 and follow.cost.patches == 1
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 40])
+def test_turns_renew_neighbours_together_and_all_in_time(net, every):
+    """The half resolution comes last, with the whole picture: no other frame changes what is below everything."""
+    follow = IncrementalNetwork(net, threshold=255.0, refresh_frames=every)
+    follow(picture())
+    seen = []
+    for step in range(2 * every if every < 40 else every):
+        follow(picture(step + 1))
+        seen.append(follow.cost.encoded)
+        assert follow.cost.oldest_frames < every
+    assert sorted(number for frame in seen[:every] for number in frame) == [*range(PATCHES + 1)]
+    assert seen[every:] == seen[:every] or every == 40, "the same turns again"
+    assert {QUARTER, IMAGE}.issubset(seen[every - 1])
+    for frame in seen[: every - 1]:
+        patches = [number for number in frame if number < QUARTER]
+        assert patches == [*range(patches[0], patches[0] + len(patches))] if patches else True
+        assert len(patches) <= -(-QUARTER // every)
+    if every in (2, 3):
+        assert all(max(frame) < FINE_PATCHES for frame in seen[: every - 1])
 
 
 def test_the_field_of_view_is_computed_only_when_asked_for(net):

@@ -52,3 +52,16 @@ def test_other_devices_take_the_same_steps(monkeypatch):
     own = F.interpolate(canonical[None, None], size=(50, 90), mode="bilinear")[0, 0]
     monkeypatch.setattr(metric, "_resized", lambda *_: own)
     torch.testing.assert_close(to_depth(canonical, 200, 150.0, (90, 50), 1000.0), by_opencv, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (100, 50), (20, 30)])
+@pytest.mark.parametrize(
+    "one", [0.2, 1.0, 0.01, 0.00999, 0.010001, 0.0, -1.0, 1e4, 4.999e3, 5e3, 5.001e3, math.nan, math.inf, -math.inf]
+)
+def test_steps_that_no_pixel_needs_are_skipped_unseen(size, one, monkeypatch):
+    """One pixel at, near or beyond an end of the range: what the full steps give, to the bit."""
+    canonical = plane() + 0.1
+    canonical[20, 30] = one
+    found = to_depth(canonical, 200, 100.0, size, 50.0).numpy()
+    monkeypatch.setattr("depth_pro_ros.inference.metric._reaches", lambda *_: (True, True))
+    np.testing.assert_array_equal(found, to_depth(canonical, 200, 100.0, size, 50.0).numpy())

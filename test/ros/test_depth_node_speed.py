@@ -44,8 +44,9 @@ def test_an_approximation_is_in_the_log_and_in_the_diagnostics(ros_env, peer):
 
 
 def test_incremental_inference_is_for_one_camera():
-    values = {"incremental.enabled": True, "incremental.threshold": 2.0, "incremental.refresh_frames": 10}
-    assert depth_node._incremental(values, 1) == IncrementalOptions(2.0, 10)
+    frames = {"incremental.refresh_frames": 10, "incremental.image_every": 3}
+    values = {"incremental.enabled": True, "incremental.threshold": 2.0, **frames}
+    assert depth_node._incremental(values, 1) == IncrementalOptions(2.0, 10, 3)
     with pytest.raises(ConfigurationError, match="one camera, and there are 2"):
         depth_node._incremental(values, 2)
     assert depth_node._incremental({**values, "incremental.enabled": False}, 2) is None
