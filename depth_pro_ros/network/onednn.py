@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from depth_pro_ros.errors import ConfigurationError
-from depth_pro_ros.network.decoder import ResidualUnit
+from depth_pro_ros.network.decoder import Fusion, ResidualUnit
 from depth_pro_ros.network.layers import Conv2d
 from depth_pro_ros.network.simplify import Sum
 from depth_pro_ros.network.vit import Block
@@ -116,10 +116,33 @@ class FusedUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
-        hidden = torch.ops.mkldnn._convolution_pointwise(F.relu(x), *_convolution(self.first, x), "relu", [], "")
         return torch.ops.mkldnn._convolution_pointwise.binary(
-            hidden, x, *_convolution(self.second, x), "add", 1.0, None, [], None
+            self._hidden(F.relu(x)), x, *_convolution(self.second, x), "add", 1.0, None, [], None
         )
+
+    def add_to(self, total: Tensor, rectified: Tensor) -> Tensor:
+        """Add to `total`, in place, what the unit would add to the input whose ReLU is given, and return it."""
+        return torch.ops.mkldnn._convolution_pointwise_.binary(
+            total, self._hidden(rectified), *_convolution(self.second, total), "add", 1.0, None, [], None
+        )
+
+    def _hidden(self, rectified: Tensor) -> Tensor:
+        layer = _convolution(self.first, rectified)
+        return torch.ops.mkldnn._convolution_pointwise(rectified, *layer, "relu", [], "")
+
+
+class FusedFusion(Fusion):
+    """A fusion whose units are fused; it refines in place, since memory that was not touched before is slow."""
+
+    def __init__(self, fusion: Fusion):
+        nn.Module.__init__(self)
+        self.resnet1, self.resnet2 = FusedUnit(fusion.resnet1), FusedUnit(fusion.resnet2)
+        self.deconv, self.out_conv = fusion.deconv, fusion.out_conv
+
+    def refine(self, below: Tensor, lateral: Tensor) -> Tensor:
+        """(B, C, H, W) twice → their refined sum, in `lateral`."""
+        total = self.resnet1.add_to(lateral, F.relu(lateral)).add_(below)
+        return self.resnet2.add_to(total, F.relu(total))
 
 
 def _convolution(layer: Conv2d, x: Tensor) -> tuple[object, ...]:

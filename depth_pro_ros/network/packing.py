@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from depth_pro_ros.network.decoder import Fusion, ResidualUnit
 from depth_pro_ros.network.depth_pro import DepthPro
-from depth_pro_ros.network.onednn import FusedBlock, FusedUnit, PackedLinear
+from depth_pro_ros.network.onednn import FusedBlock, FusedFusion, FusedUnit, PackedLinear
 from depth_pro_ros.network.simplify import simplify
 from depth_pro_ros.network.vit import Block, VisionTransformer
 
@@ -37,7 +37,7 @@ def pack(network: DepthPro) -> DepthPro:
     kept = network.encoder.patch_encoder.pos_embed
     if kept.device.type == "cpu" and kept.dtype is network.compute_dtype and pays(kept.dtype):
         pack_blocks(simplify(network), kept.dtype)
-        fuse_units(network)
+        fuse_fusions(network)
     return network
 
 
@@ -48,10 +48,11 @@ def pack_blocks(module: nn.Module, dtype: torch.dtype) -> None:
             vit.blocks[number] = FusedBlock(cast(Block, block), dtype)
 
 
-def fuse_units(network: DepthPro) -> None:
+def fuse_fusions(network: DepthPro) -> None:
     """Fuse the residual units of a network's decoder."""
-    for fusion in cast("list[Fusion]", network.decoder.fusions):
-        fusion.resnet1, fusion.resnet2 = FusedUnit(fusion.resnet1), FusedUnit(fusion.resnet2)
+    levels = network.decoder.fusions
+    for number, fusion in enumerate(levels):
+        levels[number] = FusedFusion(cast(Fusion, fusion))
 
 
 @functools.cache

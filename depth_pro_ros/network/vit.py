@@ -24,7 +24,12 @@ class PatchEmbed(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, P, P) → (N, grid², C)."""
-        return self.proj(image).flatten(2).transpose(1, 2)
+        return flat(self.proj(image))
+
+
+def flat(tokens: Tensor) -> Tensor:
+    """Return tokens on a grid (N, C, g, g) one after the other, (N, g², C)."""
+    return tokens.flatten(2).transpose(1, 2)
 
 
 def conv_stem(token_size: int, dim: int) -> nn.Sequential:
@@ -132,7 +137,12 @@ class VisionTransformer(nn.Module):
         finest levels of the decoder need no more. The class token is dropped from all. With `wanted`, numbers (M,)
         among the N * grid² tokens, the last block finishes only those, and the others come out as zeros.
         """
-        x = self.patch_embed(image)
+        return self.encode(self.patch_embed(image), hooks, hooked, wanted)
+
+    def encode(
+        self, x: Tensor, hooks: tuple[int, ...], hooked: int, wanted: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Do the rest of `forward`, from the embedded patches (N, grid², C) on."""
         x = torch.cat((self.cls_token.to(x.dtype).expand(len(x), -1, -1), x), dim=1)
         x = x + self.pos_embed.to(x.dtype)
         last = len(self.blocks) - 1
