@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds that one pass may take, after which its time counts as more than that; default: %(default)s",
     )
-    parser.add_argument("--exact", action="store_true", help="let transformers' float32 take turns with other precisions")
+    parser.add_argument("--exact", action="store_true", help="let transformers' float32 take turns as well")
     parser.add_argument("--no-memory", action="store_true", help="leave the memory of each contender out")
 
 
@@ -208,7 +208,8 @@ def _speed_lines(result: dict[str, Any]) -> list[str]:
     if "ratio_to_float32" in result:
         lines.append(f"  speed    {result['ratio_to_float32']} times transformers' float32")
     for name, error in result.get("errors", {}).items():
-        lines.append(f"  error    {name}: {error['mean_difference_over_sigma']:.2%} of sigma in the mean, to that float32")
+        mean = error["mean_difference_over_sigma"]
+        lines.append(f"  error    {name}: {mean:.2%} of sigma in the mean, against that float32")
     return lines
 
 

@@ -108,7 +108,8 @@ def speed(
 ) -> None:
     """Let all take turns, `repeats` times, on one image; tell the seconds of each run and how far they agree.
 
-    A contender's name may be followed by a precision of its own, after a space. With a `size` (w, h) they go from an image of this size to its depth, else from the network's input to its output.
+    A contender's name may be followed by a precision of its own, after a space. With a `size` (w, h) they go from an
+    image of this size to its depth, else from the network's input to its output.
     `profile` is a file for a trace of one more run of ours.
     """
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1

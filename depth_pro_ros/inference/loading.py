@@ -25,7 +25,7 @@ from depth_pro_ros.network.packing import pack
 from depth_pro_ros.network.quantise import quantise_linears
 from depth_pro_ros.network.simplify import simplify
 
-CPU_PARTS = Parts(5, 4)  # for a ViT at least WIDE: activations that stay near the cache, and bounded memory
+CPU_PARTS = Parts(5, 2)  # for a ViT at least WIDE: activations that stay near the cache, and bounded memory
 WIDE = 512
 WHOLE = Parts(PATCHES, 1)
 

@@ -122,7 +122,7 @@ class Encoder(nn.Module):
         return flat(cut) if self.config.stem == "linear" else cut
 
     def _encode(self, patches: Tensor, hooked: int, patch_batch: int) -> tuple[Tensor, list[Tensor]]:
-        """Encode what `_patches` gives, `patch_batch` at a time (0: at once), with the first `hooked` of the latents."""
+        """Encode what `_patches` gives, `patch_batch` at a time (0: all), with the latents of the first `hooked`."""
         encode = self.patch_encoder.encode if self.config.stem == "linear" else self.patch_encoder
         size, batch, grid = patch_batch or len(patches), hooked // FINE**2, self.config.grid
         tokens, latents = [], []
