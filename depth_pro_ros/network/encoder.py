@@ -123,14 +123,13 @@ class Encoder(nn.Module):
 
     def _encode(self, patches: Tensor, hooked: int, patch_batch: int) -> tuple[Tensor, list[Tensor]]:
         """Encode what `_patches` gives, `patch_batch` at a time (0: all), with the latents of the first `hooked`."""
-        encode = self.patch_encoder.encode if self.config.stem == "linear" else self.patch_encoder
         size, batch, grid = patch_batch or len(patches), hooked // FINE**2, self.config.grid
         tokens, latents = [], []
         for start in range(0, len(patches), size):
             chunk = patches[start : start + size]
             end = start + len(chunk)
             wanted = merged_tokens(grid, batch, start, end, chunk.device) if self.sparing else None
-            encoded, kept = encode(chunk, self.config.hooks, min(max(hooked, start), end) - start, wanted)
+            encoded, kept = self.patch_encoder(chunk, self.config.hooks, min(max(hooked, start), end) - start, wanted)
             tokens.append(encoded)
             latents.append(kept)
         if len(tokens) == 1:

@@ -133,16 +133,12 @@ class VisionTransformer(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """(N, 3, P, P) → normalised tokens (N, grid², C), and raw outputs of the blocks `hooks`.
 
+        Patches may come embedded, (N, grid², C).
         Hooked outputs are kept for the first `hooked` patches only, each (hooked, grid², C): the two
         finest levels of the decoder need no more. The class token is dropped from all. With `wanted`, numbers (M,)
         among the N * grid² tokens, the last block finishes only those, and the others come out as zeros.
         """
-        return self.encode(self.patch_embed(image), hooks, hooked, wanted)
-
-    def encode(
-        self, x: Tensor, hooks: tuple[int, ...], hooked: int, wanted: Tensor | None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Do the rest of `forward`, from the embedded patches (N, grid², C) on."""
+        x = self.patch_embed(image) if image.ndim == 4 else image
         x = torch.cat((self.cls_token.to(x.dtype).expand(len(x), -1, -1), x), dim=1)
         x = x + self.pos_embed.to(x.dtype)
         last = len(self.blocks) - 1
