@@ -27,7 +27,7 @@ from depth_pro_ros.network.simplify import simplify
 
 CPU_PARTS = Parts(5, 2)  # for a ViT at least WIDE: activations that stay near the cache, and bounded memory
 WIDE = 512
-HIDDEN_BYTES = 4 << 20  # of a narrower one's largest activations: more are slower to get from the system than to compute
+HIDDEN_BYTES = 4 << 20  # of a narrower one's largest activations: memory for more is given back and fetched again
 WHOLE = Parts(PATCHES, 1)
 
 Facts = dict[str, "str | int | float | bool"]
