@@ -38,6 +38,7 @@ FLAGS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "warm-up": (NETWORK, {"action": "store_true", "help": "one turn each that does not count"}),
     "size": (("end_to_end",), {"metavar": "WxH", "help": "of the image, pixels"}),
     "limit": (NETWORK, {"type": float, "metavar": "S", "help": "seconds that one pass may take"}),
+    "exact": (NETWORK[:2], {"action": "store_true", "help": "compare with transformers' float32 as well"}),
     "no-memory": (NETWORK, {"action": "store_true", "help": "leave the memory of each contender out"}),
     "no-node": (("propagation",), {"action": "store_true", "help": "leave depth_node's flight out"}),
     "scenes": (("incremental",), {"nargs": "+", "metavar": "SCENE", "help": "foot, middle, flight"}),

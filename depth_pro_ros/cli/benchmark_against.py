@@ -2,7 +2,8 @@
 
 `network`: from the network's input to its output; `end_to_end`: from an image of a camera's size to its depth, with the
 same preparation for both; `memory`: the peak of each alone, above the interpreter. Ratios are theirs over ours in time,
-ours over theirs in memory.
+ours over theirs in memory. With `--exact` transformers' float32 takes turns as well where the precision is another: one
+run then tells how much faster than it each is, and by how much each is off.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 import torch
 
 from depth_pro_ros import network
-from depth_pro_ros.cli.benchmark_network import OURS, THEIRS
+from depth_pro_ros.cli.benchmark_network import EXACT, OURS, THEIRS
 from depth_pro_ros.cli.benchmark_timing import Report, parser, report, say
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.inference.precision import candidates
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds that one pass may take, after which its time counts as more than that; default: %(default)s",
     )
+    parser.add_argument("--exact", action="store_true", help="let transformers' float32 take turns as well")
     parser.add_argument("--no-memory", action="store_true", help="leave the memory of each contender out")
 
 
@@ -69,7 +71,8 @@ def measured(subject: str, args: argparse.Namespace) -> Report:
                 common["size"] = size_of(args.size)
             result: Report = {"ratio": None}
             if subject != "memory":
-                result = measure_speed({**common, "contenders": contenders}, args)
+                exact = [EXACT] if args.exact and THEIRS in contenders and precision != "float32" else []
+                result = measure_speed({**common, "contenders": [*contenders, *exact]}, args)
             if subject == "memory" or (subject == "network" and not args.no_memory):
                 result["memory_mb"] = measure_memory(common, contenders, args.limit)
             result["arithmetic"] = candidates(precision, torch.device("cpu"))[0].name
@@ -99,8 +102,12 @@ def measure_speed(common: Report, args: argparse.Namespace) -> Report:
         elif "seconds" in line:
             seconds[line["contender"]].append(line["seconds"])
             say(f"{common['precision']} {line['contender']}: {line['seconds']:.2f} s")
+        elif "errors" in line:
+            result["errors"] = line["errors"]
         elif "contender" not in line:
             result["agreement"] = line
+    if seconds.get(EXACT):
+        result["ratio_to_float32"] = round(statistics.median(seconds[EXACT]) / statistics.median(seconds[OURS]), 3)
     return result | summary(seconds, finished, args.limit)
 
 
@@ -198,6 +205,11 @@ def _speed_lines(result: dict[str, Any]) -> list[str]:
     if result["ratio"]:
         bound = "more than " if result["ratio_is_lower_bound"] else ""
         lines.append(f"  speed    {bound}{result['ratio']} times transformers'")
+    if "ratio_to_float32" in result:
+        lines.append(f"  speed    {result['ratio_to_float32']} times transformers' float32")
+    for name, error in result.get("errors", {}).items():
+        mean = error["mean_difference_over_sigma"]
+        lines.append(f"  error    {name}: {mean:.2%} of sigma in the mean, against that float32")
     return lines
 
 

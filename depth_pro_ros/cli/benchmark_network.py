@@ -23,6 +23,7 @@ from depth_pro_ros.cli.benchmark_timing import traced
 from depth_pro_ros.inference import Predictor
 
 OURS, THEIRS = "depth_pro_ros", "transformers"
+EXACT = f"{THEIRS} float32"  # beside contenders of another precision, whose errors are taken from it
 MAX_RANGE_M = 1000.0
 Forward = Callable[[Tensor], Tensor]
 
@@ -107,13 +108,17 @@ def speed(
 ) -> None:
     """Let all take turns, `repeats` times, on one image; tell the seconds of each run and how far they agree.
 
-    With a `size` (w, h) they go from an image of this size to its depth, else from the network's input to its output.
+    A contender's name may be followed by a precision of its own, after a space. With a `size` (w, h) they go from an
+    image of this size to its depth, else from the network's input to its output.
     `profile` is a file for a trace of one more run of ours.
     """
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
     if size:
         image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8))
-    forwards = {name: (WHOLE if size else CONTENDERS)[name](path, precision) for name in contenders}
+    forwards = {}
+    for name in contenders:
+        whose, _, own = name.partition(" ")
+        forwards[name] = (WHOLE if size else CONTENDERS)[whose](path, own or precision)
     if warm_up:
         for name, forward in forwards.items():
             tell(contender=name, warm_up_seconds=timed(forward, image)[1])
@@ -123,17 +128,22 @@ def speed(
             outputs[name], seconds = timed(forward, image)
             tell(contender=name, seconds=seconds)
     if THEIRS in outputs:
-        tell_agreement(outputs[OURS], outputs[THEIRS])
+        tell(**agreement(outputs[OURS], outputs[THEIRS]))
+    if EXACT in outputs:
+        tell(errors={name: agreement(outputs[name], outputs[EXACT]) for name in outputs if name != EXACT})
     if profile:
         with traced(Path(profile)):
             timed(forwards[OURS], image)
 
 
-def tell_agreement(ours: Tensor, theirs: Tensor) -> None:
-    """Tell by how much two answers differ where both are finite."""
+def agreement(ours: Tensor, theirs: Tensor) -> dict[str, float]:
+    """Return by how much two answers differ where both are finite, over the standard deviation of the second."""
     both = torch.isfinite(ours) & torch.isfinite(theirs)
     difference, sigma = (ours - theirs)[both].abs(), theirs[both].std()
-    tell(mean_difference_over_sigma=float(difference.mean() / sigma), max_over_sigma=float(difference.max() / sigma))
+    return {
+        "mean_difference_over_sigma": float(difference.mean() / sigma),
+        "max_over_sigma": float(difference.max() / sigma),
+    }
 
 
 def memory(path: Path, precision: str, side: int, contender: str) -> None:

@@ -25,8 +25,9 @@ from depth_pro_ros.network.packing import pack
 from depth_pro_ros.network.quantise import quantise_linears
 from depth_pro_ros.network.simplify import simplify
 
-CPU_PARTS = Parts(5, 4)  # for a ViT at least WIDE: activations that stay near the cache, and bounded memory
+CPU_PARTS = Parts(5, 2)  # for a ViT at least WIDE: activations that stay near the cache, and bounded memory
 WIDE = 512
+HIDDEN_BYTES = 4 << 20  # of a narrower one's largest activations: memory for more is given back and fetched again
 WHOLE = Parts(PATCHES, 1)
 
 Facts = dict[str, "str | int | float | bool"]
@@ -121,8 +122,17 @@ def _open(weights: str | Path, storage: torch.dtype, device: torch.device, optio
 
 def _parts(network: DepthPro, device: torch.device, options: Options) -> Parts:
     """Return the parts in which `network` works where memory does not matter."""
-    parts = CPU_PARTS if device.type == "cpu" and network.config.embed_dim >= WIDE else WHOLE
+    parts = WHOLE
+    if device.type == "cpu":
+        parts = CPU_PARTS if network.config.embed_dim >= WIDE else Parts(_near_cache(network), 1)
     return replace(parts, patch_batch=options.patch_batch or parts.patch_batch)
+
+
+def _near_cache(network: DepthPro) -> int:
+    """Return how many patches a narrow network encodes at once on a CPU: as few batches as HIDDEN_BYTES allow."""
+    config, size = network.config, next(network.parameters()).element_size()
+    most = HIDDEN_BYTES // ((config.grid**2 + 1) * 4 * config.embed_dim * size)
+    return math.ceil(PATCHES / math.ceil(PATCHES / max(most, 1)))
 
 
 def _first_that_agrees(network: DepthPro, formats: Sequence[Precision], log: Log) -> Precision:

@@ -98,7 +98,7 @@ class Approximation:
         below, lateral = F.avg_pool2d(coarser.up(features), 2), network.encoder.level(0, [latent])
         if lateral.shape != below.shape:
             lateral = F.avg_pool2d(lateral, 2)
-        x = finest.resnet2(finest.add(below, lateral))
+        x = finest.refine(below, lateral)
         head, x = (network.head, finest.up(x)) if network.finish is None else (network.finish, x)
         return cast(Tensor, head(x))
 

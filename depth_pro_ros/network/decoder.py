@@ -38,6 +38,10 @@ class Fusion(nn.Module):
         """
         return self.resnet1(lateral).add_(below)
 
+    def refine(self, below: Tensor, lateral: Tensor) -> Tensor:
+        """(B, C, H, W) twice → their refined sum (B, C, H, W); both inputs may be overwritten."""
+        return self.resnet2(self.add(below, lateral))
+
     def up(self, x: Tensor) -> Tensor:
         """(B, C, H, W), refined by `resnet2`, → (B, C, 2H, 2W), or (B, C, H, W) at the finest level."""
         return self.out_conv(self.deconv(x))

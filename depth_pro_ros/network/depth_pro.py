@@ -61,14 +61,13 @@ class DepthPro(nn.Module):
         features = fusions[-1].resnet2(lateral)
         for level in reversed(range(finest, Encoder.LEVELS - 1)):
             lateral = self.decoder.convs[level](self.encoder.level(level, maps))
-            features = fusions[level].resnet2(fusions[level].add(fusions[level + 1].up(features), lateral))
+            features = fusions[level].refine(fusions[level + 1].up(features), lateral)
         return features
 
     def _finest(self, features: Tensor, latent: Tensor, raw: bool) -> Tensor:
         """Level 1's features (B, C, 4h, 4w) and latent 0's tokens (B, C', h, w) → the output (B, 1, 16h, 16w)."""
         fusions = self.decoder.fusions
-        x = fusions[0].add(fusions[1].up(features), self.encoder.level(0, [latent]))
-        x = fusions[0].resnet2(x)
+        x = fusions[0].refine(fusions[1].up(features), self.encoder.level(0, [latent]))
         return self.head(fusions[0].up(x), raw) if self.finish is None else self.finish(x, raw)
 
     def _finest_in_strips(self, features: Tensor, latent: Tensor, raw: bool) -> Tensor:

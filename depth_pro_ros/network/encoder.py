@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from depth_pro_ros.network.config import NetworkConfig
 from depth_pro_ros.network.layers import Upsample2x, conv1x1, shrink
-from depth_pro_ros.network.vit import VisionTransformer
+from depth_pro_ros.network.vit import VisionTransformer, flat
 
 FINE, MIDDLE = 5, 3  # patches along a side at full and half resolution; one patch holds the quarter resolution
 PATCHES = FINE**2 + MIDDLE**2 + 1
@@ -95,10 +95,9 @@ class Encoder(nn.Module):
         Latents 0 and 1 and the full resolution are (B, C, 4g, 4g), half (B, C, 2g, 2g), the quarter and the
         image encoder's (B, C, g, g).
         """
-        patch, grid, batch = self.config.patch_size, self.config.grid, len(image)
+        grid, batch = self.config.grid, len(image)
         quarter = shrink(image, 0.25)
-        patches = torch.cat((split(image, patch, FINE), split(shrink(image, 0.5), patch, MIDDLE), quarter))
-        tokens, latents = self._encode(patches, FINE**2 * batch, patch_batch)
+        tokens, latents = self._encode(self._patches(image, quarter), FINE**2 * batch, patch_batch)
         fine, middle, coarse = tokens.split([FINE**2 * batch, MIDDLE**2 * batch, batch])
         whole, _ = self.image_encoder(quarter)
         return [
@@ -109,8 +108,21 @@ class Encoder(nn.Module):
             merge(whole, 1, 0),
         ]
 
+    def _patches(self, image: Tensor, quarter: Tensor) -> Tensor:
+        """Return the pyramid's patches, fine ones first: pixels (35 * B, 3, P, P), or embedded (35 * B, g², C).
+
+        Where the stem looks at each token's square alone, patches that overlap share tokens: then the pyramid is
+        embedded whole before it is cut, which takes 60 % of the multiplications.
+        """
+        levels, side = (image, shrink(image, 0.5), quarter), self.config.patch_size
+        if self.config.stem == "linear":
+            embed, side = self.patch_encoder.patch_embed.proj, self.config.grid
+            levels = (embed(levels[0]), embed(levels[1]), embed(quarter))
+        cut = torch.cat((split(levels[0], side, FINE), split(levels[1], side, MIDDLE), levels[2]))
+        return flat(cut) if self.config.stem == "linear" else cut
+
     def _encode(self, patches: Tensor, hooked: int, patch_batch: int) -> tuple[Tensor, list[Tensor]]:
-        """Encode all patches, `patch_batch` at a time (0: at once), keeping the first `hooked` of the latents."""
+        """Encode what `_patches` gives, `patch_batch` at a time (0: all), with the latents of the first `hooked`."""
         size, batch, grid = patch_batch or len(patches), hooked // FINE**2, self.config.grid
         tokens, latents = [], []
         for start in range(0, len(patches), size):

@@ -24,7 +24,12 @@ class PatchEmbed(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, P, P) → (N, grid², C)."""
-        return self.proj(image).flatten(2).transpose(1, 2)
+        return flat(self.proj(image))
+
+
+def flat(tokens: Tensor) -> Tensor:
+    """Return tokens on a grid (N, C, g, g) one after the other, (N, g², C)."""
+    return tokens.flatten(2).transpose(1, 2)
 
 
 def conv_stem(token_size: int, dim: int) -> nn.Sequential:
@@ -128,11 +133,12 @@ class VisionTransformer(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """(N, 3, P, P) → normalised tokens (N, grid², C), and raw outputs of the blocks `hooks`.
 
+        Patches may come embedded, (N, grid², C).
         Hooked outputs are kept for the first `hooked` patches only, each (hooked, grid², C): the two
         finest levels of the decoder need no more. The class token is dropped from all. With `wanted`, numbers (M,)
         among the N * grid² tokens, the last block finishes only those, and the others come out as zeros.
         """
-        x = self.patch_embed(image)
+        x = self.patch_embed(image) if image.ndim == 4 else image
         x = torch.cat((self.cls_token.to(x.dtype).expand(len(x), -1, -1), x), dim=1)
         x = x + self.pos_embed.to(x.dtype)
         last = len(self.blocks) - 1

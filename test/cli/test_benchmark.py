@@ -44,6 +44,18 @@ def test_a_contender_that_runs_out_of_time_gives_a_bound_and_no_ratio_of_its_own
     assert result["unfinished"] == "depth_pro_ros" and result["ratio"] is None
 
 
+def test_float32_takes_turns_beside_another_precision_and_tells_both_errors():
+    pytest.importorskip("transformers", reason="the benchmark's other contender")
+    flags = ("--preset", "micro", "--precision", "bfloat16", "float32", "--threads", "1", "--repeats", "1")
+    report = run_benchmark("network", *flags, "--exact", "--no-memory")
+    result, plain = (report["precisions"][name] for name in ("bfloat16", "float32"))
+    ours, theirs = (result["seconds"][name] for name in ("depth_pro_ros", "transformers float32"))
+    assert result["ratio_to_float32"] == pytest.approx(theirs[0] / ours[0], abs=1e-3)
+    errors = {name: error["mean_difference_over_sigma"] for name, error in result["errors"].items()}
+    assert errors.keys() == {"depth_pro_ros", "transformers"} and all(0 < error < 0.05 for error in errors.values())
+    assert "errors" not in plain and set(plain["seconds"]) == {"depth_pro_ros", "transformers"}
+
+
 def test_end_to_end_goes_from_the_same_image_to_the_same_depth_and_leaves_a_trace(tmp_path):
     pytest.importorskip("transformers", reason="the benchmark's other contender")
     trace = tmp_path / "trace.json"

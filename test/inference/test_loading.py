@@ -14,7 +14,7 @@ from depth_pro_ros.inference.loading import IncrementalOptions, Options, make_re
 from depth_pro_ros.inference.memory import Parts
 from depth_pro_ros.inference.precision import FLOAT32, Precision, candidates
 from depth_pro_ros.inference.weights import Loaded
-from depth_pro_ros.network import PRESETS, build
+from depth_pro_ros.network import PRESETS, DepthPro, build
 from depth_pro_ros.network.quantise import QuantisedLinear
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (120, 200, 3), dtype=np.uint8)
@@ -90,6 +90,21 @@ def test_a_format_without_arithmetic_is_told(monkeypatch):
 def test_parts_by_device_and_by_choice():
     assert Parts.of(load().loaded.network) == Parts(35, 1)
     assert Parts.of(load(patch_batch=7).loaded.network) == Parts(7, 1)
+
+
+@pytest.mark.parametrize(
+    ("preset", "dtype", "parts"),
+    [
+        ("tiny", torch.float32, (18, 1)),
+        ("tiny", torch.bfloat16, (35, 1)),
+        ("depth_pro", torch.bfloat16, (5, 2)),
+    ],
+)
+def test_a_cpu_works_in_parts_that_stay_near_its_cache_and_a_gpu_at_once(preset, dtype, parts):
+    with torch.device("meta"):
+        network = DepthPro(PRESETS[preset]).to(dtype)
+    assert loading._parts(network, CPU, Options()) == Parts(*parts)
+    assert loading._parts(network, CUDA, Options()) == Parts(35, 1)
 
 
 def test_a_budget_is_kept_to_and_told():

@@ -8,6 +8,7 @@ import torch
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network import PRESETS, NetworkConfig, build
 from depth_pro_ros.network.encoder import merge, split
+from depth_pro_ros.network.layers import shrink
 
 
 @pytest.mark.parametrize(("steps", "padding", "grid"), [(5, 1, 8), (3, 2, 8), (5, 3, 24), (3, 6, 24)])
@@ -129,3 +130,16 @@ def test_a_stem_that_cannot_be_is_refused():
         replace(PRESETS["micro"], stem="fancy")
     with pytest.raises(ConfigurationError, match="token 12 pixels wide.*power of two"):
         replace(PRESETS["micro"], patch_size=96, token_size=12, stem="conv")
+
+
+@pytest.mark.parametrize("stem", ["linear", "conv"])
+@torch.inference_mode()
+def test_patches_embedded_together_are_those_embedded_one_by_one(stem):
+    """A linear stem embeds the pyramid before it is cut; the encoder must not see a difference."""
+    encoder = build(replace(PRESETS["micro"], stem=stem)).double().encoder
+    image = torch.rand(2, 3, 512, 512, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    half, quarter = shrink(image, 0.5), shrink(image, 0.25)
+    pixels = torch.cat((split(image, 128, 5), split(half, 128, 3), quarter))
+    found = encoder._patches(image, quarter)
+    found = encoder.patch_encoder.patch_embed(found) if stem == "conv" else found
+    torch.testing.assert_close(found, encoder.patch_encoder.patch_embed(pixels), rtol=0, atol=1e-12)

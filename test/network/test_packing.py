@@ -1,13 +1,14 @@
-"""Packed layers against plain ones. The processor here may have no half precision: float32 goes the same way."""
+"""Which networks are packed, and that they compute the same."""
 
 import copy
 
 import pytest
 import torch
 
-from depth_pro_ros.errors import CheckpointError, ConfigurationError
+from depth_pro_ros.errors import CheckpointError
 from depth_pro_ros.network import PRESETS, build, packing, save
-from depth_pro_ros.network.packing import PackedLinear, pack, pack_blocks
+from depth_pro_ros.network.onednn import FusedUnit, PackedLinear
+from depth_pro_ros.network.packing import pack, pack_blocks
 from depth_pro_ros.network.vit import VisionTransformer
 
 MICRO = PRESETS["micro"]
@@ -30,17 +31,22 @@ def test_packed_blocks_give_the_same():
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("capability", "packed"), [("AVX2", False), ("AVX512", True)])
 @needs_onednn
-def test_another_dtype_is_refused():
-    layer = PackedLinear(torch.nn.Linear(8, 8), torch.float32)
-    with pytest.raises(ConfigurationError, match="packed for torch.float32 got torch.bfloat16.*before packing"):
-        layer(torch.zeros(2, 8, dtype=torch.bfloat16))
-
-
-def test_float32_networks_are_left_alone():
+def test_float32_is_packed_where_vectors_are_wide(capability, packed, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(packing, "pays", packing.pays.__wrapped__)
     network = pack(build(MICRO))
-    assert not network.simplified and not any(isinstance(module, PackedLinear) for module in network.modules())
-    assert not packing.pays(torch.float32)
+    assert network.simplified == packed
+    assert any(isinstance(module, PackedLinear) for module in network.modules()) == packed
+    assert any(isinstance(module, FusedUnit) for module in network.modules()) == packed
+
+
+def test_weights_kept_smaller_than_the_arithmetic_stay_so(monkeypatch):
+    """Packed for float32 they would take twice the memory that was asked for."""
+    monkeypatch.setattr(packing, "pays", lambda dtype: True)
+    network = pack(build(MICRO).set_precision(torch.bfloat16, torch.float32))
+    assert not network.simplified and network.encoder.patch_encoder.blocks[0].attn.qkv.weight.dtype is torch.bfloat16
 
 
 @needs_onednn
@@ -49,6 +55,9 @@ def test_operators_are_tried_before_they_are_trusted(monkeypatch):
     monkeypatch.setattr(PackedLinear, "forward", lambda self, x: torch.zeros(len(x), 64))
     assert not packing.works(torch.float32)
     monkeypatch.setattr(PackedLinear, "forward", lambda self, x: x @ torch.zeros(2, 2))
+    assert not packing.works(torch.float32)
+    monkeypatch.undo()
+    monkeypatch.setattr(FusedUnit, "forward", lambda self, x: x)
     assert not packing.works(torch.float32)
 
 
