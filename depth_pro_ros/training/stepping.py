@@ -45,7 +45,7 @@ class Compute:
         """Give the context in which the network runs: its number format and, on a CPU, its kind of attention.
 
         On a CPU the gradient of PyTorch's fused attention takes longer than that of plain products when a patch has few
-        tokens: and the memory that it saves is little.
+        tokens, and then the memory that it saves is little.
         """
         with ExitStack() as stack:
             if self.device.type == "cpu":
