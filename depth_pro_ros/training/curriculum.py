@@ -11,7 +11,7 @@ from depth_pro_ros.errors import ConfigurationError
 
 LEVELS = ("quarter", "half", "full")
 TARGETS = ("depth", "fov")
-PARTS = ("encoder", "depth", "norm")
+PARTS = ("encoder", "coarse", "depth", "norm")  # of the network, as optimisation.set_trainable knows them
 LABELS = ("metric", "scale_shift")
 SCHEDULES = ("plateau", "cosine")
 OPTIMISERS = ("adam", "adamw")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network import DepthPro
+from depth_pro_ros.training import pyramid
 from depth_pro_ros.training.curriculum import Stage
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -30,7 +31,11 @@ def part_of(name: str) -> str:
 
 
 def set_trainable(network: DepthPro, stage: Stage) -> None:
-    """Let gradients reach exactly the weights that `stage` trains; raises ConfigurationError when there are none."""
+    """Let gradients reach exactly the weights that `stage` trains; raises ConfigurationError when there are none.
+
+    Frozen may be "encoder", the two ViTs; "coarse", all of the decoder that the quarter level has, head included;
+    "depth", all but the field of view's branch; and "norm", every LayerNorm.
+    """
     norms = {
         f"{name}.{parameter}"
         for name, module in network.named_modules()
@@ -41,6 +46,7 @@ def set_trainable(network: DepthPro, stage: Stage) -> None:
         part = part_of(name)
         trained = (part == "fov") == (stage.target == "fov")
         trained &= not (part == "encoder" and "encoder" in stage.frozen)
+        trained &= not (part == "decoder" and "coarse" in stage.frozen and not pyramid.refines(name))
         trained &= not (part != "fov" and "depth" in stage.frozen)
         trained &= not (name in norms and "norm" in stage.frozen)
         parameter.requires_grad_(trained)

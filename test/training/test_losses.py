@@ -38,7 +38,8 @@ def random_case(seed=0, shape=(3, 1, 17, 22), dtype=torch.float64, valid=0.85) -
 
 def test_the_registry_names_every_loss():
     assert set(LOSSES) == {
-        *("mae", "trimmed_mae", "mse", "log_mae", "mage", "male", "msge", "ssi_mae", "ssi_trimmed_mae", "ssi_mage")
+        *("mae", "trimmed_mae", "mse", "log_mae", "abs_rel", "mage", "male", "msge"),
+        *("ssi_mae", "ssi_trimmed_mae", "ssi_mage"),
     }
     assert all(LOSSES[name] is getattr(losses, name) for name in LOSSES)
 
@@ -87,6 +88,15 @@ def test_the_logarithm_goes_on_as_its_tangent():
     assert loss.item() == pytest.approx((1 + math.log(1e3) + 1 + 2) / 4, rel=1e-12)
     loss.backward()
     np.testing.assert_allclose(predicted.grad.flatten(), [0.25 / math.e, -250, -250, -250], rtol=1e-12)
+
+
+def test_the_relative_error_is_that_of_the_depth():
+    predicted, target = image([0.5, 0.2, 0.0, 0.4]), image([0.25, 0.25, 2e-3, 0.0])  # depths 2 4, 5 4, sky last
+    predicted.requires_grad_()
+    loss = losses.abs_rel(predicted, target, everywhere(target))
+    assert loss.item() == pytest.approx((0.5 + 0.25 + 1 + 1) / 4, rel=1e-12)  # below 1e-3 the prediction counts as 1e-3
+    loss.backward()
+    np.testing.assert_allclose(predicted.grad.flatten(), [0.25 / 0.5**2 / 4, -0.25 / 0.2**2 / 4, 0, 0], rtol=1e-12)
 
 
 def test_normalisation_of_five_pixels():

@@ -41,6 +41,12 @@ def test_frozen_parts_are_not_trained(network):
     assert {name.split(".")[0] for name in trained(network)} == {"decoder", "head", "encoder"}
     assert not any(name.startswith(optimisation.ENCODERS) for name in trained(network))
     assert "encoder.upsample_latent0.0.weight" in trained(network)
+    optimisation.set_trainable(network, replace(STAGE, frozen=("encoder", "coarse")))
+    assert {name.rsplit(".", 2)[0].split(".resnet")[0] for name in trained(network)} == {
+        *("encoder.upsample0", "encoder.upsample1", "encoder.upsample_latent0", "encoder.upsample_latent1"),
+        *("decoder.convs", "decoder.fusions.0", "decoder.fusions.1", "decoder.fusions.2", "decoder.fusions.3"),
+    }
+    assert not {"decoder.convs.4.weight", "head.0.weight", "decoder.fusions.4.deconv.weight"} & trained(network)
     optimisation.set_trainable(network, replace(STAGE, frozen=("norm",)))
     norms = {name for name, _ in network.named_parameters() if ".norm" in name and not name.startswith("fov.")}
     assert len(norms) == 2 * (4 * 2 + 1) * 2  # two encoders; two norms in each of 4 blocks and a last; weight, bias
