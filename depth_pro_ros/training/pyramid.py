@@ -31,7 +31,7 @@ from depth_pro_ros.network.layers import shrink
 
 LEVELS = ("quarter", "half", "full")
 
-_LATERAL_GAIN = 0.01
+_LATERAL_GAIN = 0.1
 _ADDED = (
     (),
     ("encoder.upsample1.", "decoder.convs.3.", "decoder.fusions.3."),
@@ -63,7 +63,7 @@ def initialise(network: DepthPro) -> DepthPro:
     """Make every level of a network with random weights start as a passage for what the level below gives.
 
     Residual branches start at zero, upsampling repeats pixels, 1x1 convolutions copy, and the features that a level
-    adds of its own start at a hundredth of their size.
+    adds of its own start at a tenth of their size.
     """
     for fusion, lateral in zip(network.decoder.fusions, network.decoder.convs, strict=True):
         for unit in (fusion.resnet1, fusion.resnet2):
