@@ -59,7 +59,7 @@ def _add_recipe_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--rate", nargs="+", default=[], type=factor, metavar="[STAGE=]X", help="factor of learning rates"
     )
-    group.add_argument("--freeze", nargs="+", default=[], metavar="PART", help="encoder, coarse, depth, norm: in every stage")
+    group.add_argument("--freeze", nargs="+", default=[], metavar="PART", help="encoder, coarse, depth, norm: always")
     group.add_argument("--preset", help="network to train; default: the recipe's")
     group.add_argument("--seed", type=int, help="of weights and data; default: the recipe's")
     group.add_argument("--finish-stage", action="store_true", help="with --resume: go to the next stage at once")
