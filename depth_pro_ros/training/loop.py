@@ -194,7 +194,8 @@ class Trainer:
     def _begin(self, stage: Stage) -> None:
         """Start a stage from averaged weights, with fresh moments; a finer level begins by passing on the coarser."""
         below = self._trained_level()
-        if below is not None and stage.target == "depth":
+        finer = below is not None and pyramid.LEVELS.index(stage.level) > pyramid.LEVELS.index(below)
+        if finer and stage.target == "depth":
             pyramid.restart(self.average.network, random_network(self.recipe), below, stage.level)
         self.network.load_state_dict(self.average.network.state_dict())
         if stage.init_fov_from_image_encoder:

@@ -139,7 +139,7 @@ def _tiny(name: str, robot: float, wide: float) -> Recipe:
 
 
 # Three of four images are the robot's; what the others show, streets, fields, drones' heights, lenses of 30 to 110
-# degrees, keeps the network from taking every photograph for one of its rooms.
+# degrees, is there so that the network does not take every photograph for one of its rooms.
 TINY_ROBOT = _tiny("tiny_robot", robot=3.0, wide=1.0)
 
 # Wider worlds come after the robot's: start it from the embedded weights (--init). A third of its images stay the
