@@ -31,9 +31,9 @@ EDGE = {
     "web": set(CORE),
     "cli": set(CORE) | {"web"},
 }
-# Which folders a folder may import, besides itself and the root's records and errors.
-ALLOWED = CORE | EDGE | {"__main__": {"cli"}, "__init__": set(), "records": set(), "errors": set()}
-EVERYWHERE = {"records", "errors", "__init__"}
+# Which folders a folder may import, besides itself and the root's records, errors and allocator.
+ALLOWED = CORE | EDGE | {"__main__": {"cli"}, "__init__": set(), "records": set(), "errors": set(), "allocator": set()}
+EVERYWHERE = {"records", "errors", "allocator", "__init__"}
 
 TORCH = {"network", "inference", "scenes", "training", "cli", "web"}
 ROS_MODULES = re.compile(

@@ -18,7 +18,6 @@ from depth_pro_ros.fusion import Fuser, samples_from_disparity
 from depth_pro_ros.geometry import pinhole, stereo
 from depth_pro_ros.matching.disparity import StereoMatcher
 from depth_pro_ros.records import DepthMap
-from depth_pro_ros.training.allocator import keep_freed_memory
 
 WIDTH, HEIGHT, DISPARITIES, REPEATS = 1280, 720, 128, 5
 FOCAL_PX, BASELINE_M = 900.0, 0.12
@@ -32,7 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measured(args: argparse.Namespace) -> Report:
     """Return the figures of images of the size that the flags want."""
-    keep_freed_memory()  # as depth_node and stereo_node do, for images of megabytes come and go
     width, height = (WIDTH // 2, HEIGHT // 2) if args.quick else (WIDTH, HEIGHT)
     return measure(width, height, REPEATS)
 

@@ -34,13 +34,13 @@ def run(args: argparse.Namespace) -> int:
     """Train and measure the contenders, print the table; return 0. Raises the package's errors."""
     import torch
 
-    from depth_pro_ros.training.allocator import keep_freed_memory
+    from depth_pro_ros.allocator import keep_everything
     from depth_pro_ros.training.cache import SceneCache
     from depth_pro_ros.training.claims import DATA, Budget, Trial
     from depth_pro_ros.training.data import TRAINING_SEEDS, VALIDATION_SEED
     from depth_pro_ros.training.loop import Settings
 
-    keep_freed_memory()
+    keep_everything()
     if args.threads:
         torch.set_num_threads(args.threads)
     home = args.cache or args.output

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from depth_pro_ros import __version__
+from depth_pro_ros.allocator import keep_frames
 from depth_pro_ros.errors import DepthProError
 
 PROGRAM = "depth_pro_ros"
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     chosen = _parser().parse_args(argv)
     module_name, summary = COMMANDS[chosen.command]
+    keep_frames()
     try:
         module = importlib.import_module(module_name)
         parser = argparse.ArgumentParser(prog=f"{PROGRAM} {chosen.command}", description=f"{summary}.")

@@ -111,10 +111,10 @@ def run(args: argparse.Namespace) -> int:
     """Train; return 0 when every stage is done, 3 when stopped before. Raises the package's errors."""
     import torch
 
+    from depth_pro_ros.allocator import keep_everything
     from depth_pro_ros.training import distributed, recipes
-    from depth_pro_ros.training.allocator import keep_freed_memory
 
-    keep_freed_memory()
+    keep_everything()
     if args.threads:
         torch.set_num_threads(args.threads)
     recipe = changed(recipes.find(args.recipe), args)

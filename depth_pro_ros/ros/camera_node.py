@@ -16,6 +16,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from depth_pro_ros.allocator import keep_frames
 from depth_pro_ros.errors import DepthProError
 from depth_pro_ros.ros import parameters
 from depth_pro_ros.ros.camera_parameters import CAMERA_PARAMETERS
@@ -23,7 +24,6 @@ from depth_pro_ros.ros.camera_sources import CameraFrame, CameraSource, messages
 from depth_pro_ros.ros.camera_sources.pacing import paced, played
 from depth_pro_ros.ros.images import encode_depth
 from depth_pro_ros.ros.lifecycle import ManagedNode, run, transition
-from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
 _POLL_S = 0.05
 _DELIVERY = Duration(seconds=2)
@@ -209,7 +209,7 @@ class CameraNode(ManagedNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or, with `exit_at_end`, the end of its source; return the exit status."""
-    raise_malloc_thresholds()
+    keep_frames()
     return run(CameraNode, args)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
+from depth_pro_ros.allocator import keep_frames
 from depth_pro_ros.errors import ConfigurationError, DepthProError
 from depth_pro_ros.inference import IncrementalOptions, Predictor
 from depth_pro_ros.records import DepthMap
@@ -23,7 +24,6 @@ from depth_pro_ros.ros.frame_node import FrameNode, Live, Work
 from depth_pro_ros.ros.lifecycle import run
 from depth_pro_ros.ros.parameters import Value
 from depth_pro_ros.ros.saved_frame import save_frame
-from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
 POLL_S = 0.01  # how often poses are looked for that TF has got meanwhile
 UNTRAINED = "THE WEIGHTS ARE UNTRAINED, THE DEPTH MEANS NOTHING: name trained ones in the parameter 'weights'"
@@ -165,7 +165,7 @@ def _incremental(values: Mapping[str, Value], cameras: int) -> IncrementalOption
 
 def main(args: Sequence[str] | None = None, load: Callable[..., Predictor] = Predictor.load) -> int:
     """Run depth_node as a process."""
-    raise_malloc_thresholds()
+    keep_frames()
     return run(functools.partial(DepthNode, load), args)
 
 

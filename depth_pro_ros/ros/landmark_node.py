@@ -13,6 +13,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
+from depth_pro_ros.allocator import keep_frames
 from depth_pro_ros.errors import DepthProError, TrackingError
 from depth_pro_ros.matching.landmarks import LandmarkSettings, Triangulator
 from depth_pro_ros.records import Intrinsics
@@ -24,7 +25,6 @@ from depth_pro_ros.ros.landmark_parameters import LANDMARK_PARAMETERS
 from depth_pro_ros.ros.lifecycle import run
 from depth_pro_ros.ros.odometry_messages import mounting
 from depth_pro_ros.ros.parameters import Value
-from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
 LANDMARKS = "landmarks"
 WAITING = 30  # images that wait for their pose
@@ -167,7 +167,7 @@ def _settings(values: Mapping[str, Value]) -> LandmarkSettings:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run landmark_node as a process."""
-    raise_malloc_thresholds()
+    keep_frames()
     return run(LandmarkNode, args)
 
 

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
+from depth_pro_ros.allocator import keep_frames
 from depth_pro_ros.errors import DepthProError, OutputError
 from depth_pro_ros.outputs.mapping import Added, DepthMapper, Keyframes, MapSettings
 from depth_pro_ros.ros.calibrated_images import CalibratedImages
@@ -30,7 +31,6 @@ from depth_pro_ros.ros.odometry_messages import mounting
 from depth_pro_ros.ros.parameters import Value
 from depth_pro_ros.ros.posed_images import PosedImages
 from depth_pro_ros.ros.stamps import nanoseconds
-from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
 MAP = "map_points"
 POLL_S = 0.02  # how often the depth images that wait are looked at, for poses from TF and for their time-out
@@ -240,7 +240,7 @@ def map_settings(values: Live) -> MapSettings:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run map_node as a process."""
-    raise_malloc_thresholds()
+    keep_frames()
     return run(MapNode, args)
 
 

@@ -13,6 +13,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
+from depth_pro_ros.allocator import keep_frames
 from depth_pro_ros.errors import DepthProError, ImageError
 from depth_pro_ros.outputs.approach import Approach, ApproachFollower
 from depth_pro_ros.outputs.layers import separate
@@ -29,7 +30,6 @@ from depth_pro_ros.ros.obstacle_messages import frd_scan, laser_scan, level_fram
 from depth_pro_ros.ros.obstacle_parameters import OBSTACLE_PARAMETERS
 from depth_pro_ros.ros.parameters import Value
 from depth_pro_ros.ros.stamps import nanoseconds
-from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
 SCAN, SCAN_FRD, NEAREST, FOREGROUND, LAYERS = "scan", "scan_frd", "nearest_obstacle", "foreground", "layers"
 OUTPUTS = {SCAN: LaserScan, SCAN_FRD: LaserScan, NEAREST: PointCloud2, FOREGROUND: Image, LAYERS: Image}
@@ -193,7 +193,7 @@ def describe(approach: Approach | None) -> dict[str, object]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run obstacle_node as a process."""
-    raise_malloc_thresholds()
+    keep_frames()
     return run(ObstacleNode, args)
 
 

@@ -13,6 +13,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from depth_pro_ros.allocator import keep_frames
 from depth_pro_ros.errors import ConfigurationError, TrackingError
 from depth_pro_ros.matching.odometry import OdometrySettings, VisualOdometry
 from depth_pro_ros.records import Intrinsics
@@ -24,7 +25,6 @@ from depth_pro_ros.ros.odometry_parameters import ODOMETRY_PARAMETERS
 from depth_pro_ros.ros.parameters import Value
 from depth_pro_ros.ros.stamp_pairing import StampPairer
 from depth_pro_ros.ros.stamps import nanoseconds
-from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
 ODOMETRY = "odometry"
 PATIENCE_S = 2.0  # images without depth for this long are reported
@@ -138,7 +138,7 @@ def _settings(values: Mapping[str, Value]) -> OdometrySettings:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run odometry_node as a process."""
-    raise_malloc_thresholds()
+    keep_frames()
     return run(OdometryNode, args)
 
 

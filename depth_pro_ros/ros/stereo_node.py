@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from sensor_msgs.msg import CameraInfo, Image
 from stereo_msgs.msg import DisparityImage
 
+from depth_pro_ros.allocator import keep_frames
 from depth_pro_ros.ros.camera_info import info_from_intrinsics
 from depth_pro_ros.ros.disparity_messages import encode_disparity
 from depth_pro_ros.ros.frame_node import FrameNode, Work
@@ -19,7 +20,6 @@ from depth_pro_ros.ros.stamp_pairing import StampPairer
 from depth_pro_ros.ros.stamps import nanoseconds
 from depth_pro_ros.ros.stereo_parameters import STEREO_PARAMETERS
 from depth_pro_ros.ros.stereo_pipeline import StereoFrame, StereoPair, StereoPipeline
-from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
 DISPARITY, DEPTH, DEPTH_INFO = "disparity", "depth/image_rect", "depth/camera_info"
 OUTPUTS = {DEPTH_INFO: CameraInfo, DEPTH: Image, DISPARITY: DisparityImage}
@@ -110,7 +110,7 @@ class StereoNode(FrameNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run stereo_node as a process."""
-    raise_malloc_thresholds()
+    keep_frames()
     return run(StereoNode, args)
 
 

@@ -7,7 +7,6 @@ thresholds keep it. Both are chosen when a process starts, so they travel in the
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import importlib.util
 import os
@@ -15,19 +14,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from depth_pro_ros.allocator import THRESHOLDS
 from depth_pro_ros.errors import ConfigurationError
 
 PACKAGE = "depth_pro_ros"
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 # Fast DDS 2 reads the second name; Fast DDS 3 (Kilted and later) the first, and warns about the second.
 _FAST_DDS_2 = ("humble", "iron", "jazzy")
-
-# glibc's mallopt(3): environment variable, parameter number (malloc.h), bytes. A full cloud has 38 MB.
-_MALLOC = (
-    ("MALLOC_MMAP_THRESHOLD_", -3, 256 << 20),
-    ("MALLOC_TRIM_THRESHOLD_", -1, 512 << 20),
-    ("MALLOC_TOP_PAD_", -2, 16 << 20),
-)
 
 
 def profile_path(loopback: bool = False) -> Path:
@@ -71,16 +64,6 @@ def tuned_environment(base: Mapping[str, str], loopback: bool = False) -> dict[s
     if not any(environment.get(name) for name in PROFILE_VARIABLES):
         names = PROFILE_VARIABLES if environment.get("ROS_DISTRO") in _FAST_DDS_2 else PROFILE_VARIABLES[:1]
         environment |= dict.fromkeys(names, str(profile_path(loopback)))
-    for name, _, size in _MALLOC:
+    for name, _, size in THRESHOLDS:
         environment.setdefault(name, str(size))
     return environment
-
-
-def raise_malloc_thresholds() -> bool:
-    """Set malloc's thresholds in this running process; False, and nothing changed, where libc is not glibc."""
-    if not sys.platform.startswith("linux"):
-        return False
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "gnu_get_libc_version"):
-        return False
-    return all([libc.mallopt(number, size) == 1 for _, number, size in _MALLOC])

@@ -1,4 +1,4 @@
-"""The Fast DDS profiles and malloc settings; the last test streams real images between two processes."""
+"""The Fast DDS profiles and a child's environment; the last test streams real images between two processes."""
 
 import os
 import subprocess
@@ -92,29 +92,6 @@ def test_an_installed_package_finds_its_profile(tmp_path, monkeypatch):
     pytest.importorskip("ament_index_python")
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(ament))
     assert transport.profile_path() == ament / "share/depth_pro_ros/config/fastdds.xml"
-
-
-def test_malloc_keeps_large_buffers_off_mmap():
-    """In a process of its own: a 64 MB block is a mapping of its own before, and part of the heap after."""
-    code = """
-import ctypes, re
-from depth_pro_ros.ros.transport import raise_malloc_thresholds
-libc = ctypes.CDLL(None)
-libc.malloc.restype = ctypes.c_void_p
-def in_heap():
-    address = libc.malloc(ctypes.c_size_t(64 << 20))
-    heap = next(line for line in open("/proc/self/maps") if line.rstrip().endswith("[heap]"))
-    low, high = (int(end, 16) for end in re.match("([0-9a-f]+)-([0-9a-f]+)", heap).groups())
-    return low <= address < high
-before = in_heap()
-print(before, raise_malloc_thresholds(), in_heap())
-"""
-    if not hasattr(transport.ctypes.CDLL(None), "gnu_get_libc_version"):
-        pytest.skip("mallopt is glibc's")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    run = [sys.executable, "-c", code]
-    done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == ["False", "True", "True"]
 
 
 def talk() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from depth_pro_ros.allocator import keep_frames
 from depth_pro_ros.geometry import pinhole
 from depth_pro_ros.geometry.distortion import Distortion, Rectifier
 from depth_pro_ros.outputs.pictures import colour_depth
@@ -28,7 +29,6 @@ from depth_pro_ros.ros.depth_outputs import COMPRESSED, MAKERS, POINTS, POINTS_N
 from depth_pro_ros.ros.depth_parameters import DEPTH_PARAMETERS
 from depth_pro_ros.ros.depth_pipeline import DepthFrame
 from depth_pro_ros.ros.images import decode_compressed, decode_image, encode_depth, encode_rgb
-from depth_pro_ros.ros.transport import raise_malloc_thresholds
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 ROUNDS, QUICK_ROUNDS = 25, 3
@@ -126,7 +126,7 @@ def figures(case: Case, rounds: int) -> dict[str, Any]:
 
 def run(quick: bool) -> list[dict[str, Any]]:
     """Measure every conversion at every size, with malloc as the nodes have it."""
-    raise_malloc_thresholds()
+    keep_frames()
     results = []
     for width, height in SIZES:
         size = f"{width}x{height}"
