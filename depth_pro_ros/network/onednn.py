@@ -20,7 +20,8 @@ from depth_pro_ros.network.layers import Conv2d
 from depth_pro_ros.network.simplify import Sum
 from depth_pro_ros.network.vit import Block
 
-SCORES_BYTES = 6 << 20  # of attention scores that are made, turned into weights and used while a cache holds them
+SCORES_BYTES = 3 << 20  # attention scores that a thread makes, turns into weights and uses while a cache holds them
+ROWS, LONG = 4, 256  # queries come in multiples of these where there are as many
 
 
 class PackedLinear(nn.Module):
@@ -89,22 +90,35 @@ def attend(qkv: Tensor, heads: int) -> Tensor:
     if qkv.dtype is torch.float32:
         mixed = F.scaled_dot_product_attention(*split.unbind(0), scale=1.0)
     else:
-        mixed = _attend_by_products(*split.flatten(1, 2).unbind(0)).view(split.shape[1:])
+        mixed = _attend_by_products(split)
     return mixed.transpose(1, 2).reshape(n, t, c // 3)
 
 
-def _attend_by_products(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Attend a few heads at a time: three times (N, T, D) → (N, T, D)."""
-    count, length, _ = queries.shape
-    group = min(count, max(1, SCORES_BYTES // (length * length * queries.element_size())))
-    mixed, room = queries.new_empty(queries.shape), queries.new_empty(group, length, length)
+def _attend_by_products(split: Tensor) -> Tensor:
+    """Attend a few heads at a time: queries, keys and values (3, N, H, T, D) → (N, H, T, D).
+
+    A patch of the published network has 577 tokens, a prime that no block of a product divides, and an odd number of
+    heads leaves one of two threads idle: rows that nobody reads, and groups that all threads share, cost less.
+    """
+    _, n, heads, length, dim = split.shape
+    count, rows = n * heads, length + (-length % ROWS if length >= LONG else 0)
+    if rows == length:
+        queries, keys, values = split.flatten(1, 2)
+    else:
+        keys, values = split[1:].flatten(1, 2)
+        queries = split.new_zeros(n, heads, rows, dim)
+        queries[:, :, :length] = split[0]
+        queries = queries.flatten(0, 1)
+    each = max(1, SCORES_BYTES // (rows * length * split.element_size()))
+    group = min(count, each * torch.get_num_threads())
+    mixed, room = torch.empty_like(queries), split.new_empty(group, rows, length)
     for start in range(0, count, group):
         part = slice(start, min(start + group, count))
         scores = room[: part.stop - start]
         torch.bmm(queries[part], keys[part].transpose(1, 2), out=scores)
         torch.softmax(scores, dim=-1, out=scores)
         torch.bmm(scores, values[part], out=mixed[part])
-    return mixed
+    return mixed.view(n, heads, rows, dim)[:, :, :length]
 
 
 class FusedUnit(nn.Module):
