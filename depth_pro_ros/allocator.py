@@ -10,16 +10,16 @@ from __future__ import annotations
 import ctypes
 import sys
 
-# mallopt(3): environment variable, parameter number (malloc.h), bytes. A full cloud has 38 MB.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # mallopt(3), malloc.h
+_LARGEST = 2**31 - 1  # mallopt takes an int
+
+# Environment variable, parameter of mallopt, bytes. A full cloud has 38 MB.
 THRESHOLDS = (
-    ("MALLOC_MMAP_THRESHOLD_", -3, 256 << 20),
-    ("MALLOC_TRIM_THRESHOLD_", -1, 512 << 20),
-    ("MALLOC_TOP_PAD_", -2, 16 << 20),
+    ("MALLOC_MMAP_THRESHOLD_", _MMAP_THRESHOLD, 256 << 20),
+    ("MALLOC_TRIM_THRESHOLD_", _TRIM_THRESHOLD, 512 << 20),
+    ("MALLOC_TOP_PAD_", _TOP_PAD, 16 << 20),
 )
 """What frames need: blocks up to 256 MB stay in the heap, and so does half a gigabyte of free memory."""
-
-_MMAP_MAX, _TRIM_THRESHOLD, _TOP_PAD = -4, -1, -2
-_LARGEST = 2**31 - 1  # mallopt takes an int
 
 
 def keep_frames() -> bool:

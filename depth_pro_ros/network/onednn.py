@@ -21,7 +21,7 @@ from depth_pro_ros.network.simplify import Sum
 from depth_pro_ros.network.vit import Block
 
 SCORES_BYTES = 3 << 20  # attention scores that a thread makes, turns into weights and uses while a cache holds them
-ROWS, LONG = 4, 256  # queries come in multiples of these where there are as many
+ROWS, LONG = 4, 256  # of LONG tokens or more, queries are filled up to a multiple of ROWS
 
 
 class PackedLinear(nn.Module):
