@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -11,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from depth_pro_ros.errors import ImageError
+
+LEAST_ROWS = 16  # of an image that are resized at once
 
 
 def check_rgb(rgb: np.ndarray) -> np.ndarray:
@@ -36,15 +40,37 @@ def to_input(images: Sequence[np.ndarray], side: int, device: torch.device) -> T
 
 def _on_cpu(rgb: np.ndarray, side: int, device: torch.device) -> Tensor:
     """Interpolate and normalise, in the order in which the latter has fewer pixels: both are linear."""
-    pixels: np.ndarray = rgb.astype(np.float32, order="C")
-    smaller_first = rgb.shape[0] * rgb.shape[1] > side * side
-    if not smaller_first:
+    if rgb.shape[0] * rgb.shape[1] > side * side:
+        pixels = _shrunk(rgb, side)
+    else:
+        pixels = rgb.astype(np.float32, order="C")
         _normalise(pixels)
-    if rgb.shape[:2] != (side, side):
-        pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_LINEAR)
-    if smaller_first:
-        _normalise(pixels)
+        if rgb.shape[:2] != (side, side):
+            pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_LINEAR)
     return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+
+def _shrunk(rgb: np.ndarray, side: int) -> np.ndarray:
+    """Return (side, side, 3) float32 in [-1, 1], made in bands of rows that stay in the processor's cache."""
+    pixels = np.empty((side, side, 3), np.float32)
+    bands = _bands(rgb.shape[0], side)
+    source = np.empty((rgb.shape[0] // bands, *rgb.shape[1:]), np.float32)
+    for band, target in zip(np.split(rgb, bands), np.split(pixels, bands), strict=True):
+        np.copyto(source, band)
+        cv2.resize(source, (side, len(target)), dst=target, interpolation=cv2.INTER_LINEAR)
+        _normalise(target)
+    return pixels
+
+
+@functools.cache
+def _bands(height: int, side: int) -> int:
+    """Return into how many bands of whole rows `height` and `side` can be cut so that each band is resized by itself.
+
+    The rows between which a row is interpolated lie in its own band when there are no more rows after than before.
+    """
+    common = math.gcd(height, side) if height >= side else 1
+    most = max(1, min(common, height // LEAST_ROWS))
+    return max(bands for bands in range(1, most + 1) if common % bands == 0)
 
 
 def _normalise(pixels: np.ndarray) -> None:

@@ -45,10 +45,10 @@ def points_from_depth(
         band = slice(top, top + height)
         rows = slice(top * stride, (top + height) * stride, stride)
         z = _thinned(depth_m[rows], stride)
-        dropped = ~((z >= near) & (z <= reach))  # NaN as well
+        if not (z.min() >= near and z.max() <= reach):  # NaN as well; seldom in most bands, and soon seen
+            z[~((z >= near) & (z <= reach))] = np.nan
         if left_out is not None:
-            dropped |= left_out[band]
-        np.copyto(z, np.float32(np.nan), where=dropped)
+            z[left_out[band]] = np.nan
         colour = () if rgb is None else (_packed(rgb[rows], stride),)
         cv2.merge((z * ray_x, z * ray_y[band], z, *colour), points[band])
     return points

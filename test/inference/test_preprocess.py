@@ -1,5 +1,6 @@
 """The network's input against the published steps, written out with PyTorch."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -24,6 +25,15 @@ def test_equals_the_published_steps(size):
     assert x.shape == (1, 3, 64, 64) and x.dtype is torch.float32
     torch.testing.assert_close(x, published(rgb, 64), rtol=0, atol=2e-4)
     assert (x - published(rgb, 64)).abs().mean() < 2e-6
+
+
+@pytest.mark.parametrize(("size", "bands"), [((720, 1280), 16), ((1080, 1920), 8), ((480, 1280), 1), ((1537, 600), 1)])
+def test_bands_of_rows_are_resized_as_the_whole(size, bands):
+    rgb = np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert preprocess._bands(size[0], 512) == bands
+    whole = cv2.resize(rgb.astype(np.float32), (512, 512), interpolation=cv2.INTER_LINEAR)
+    whole = whole * np.float32(2 / 255) - np.float32(1)
+    np.testing.assert_array_equal(to_input([rgb], 512, CPU)[0].permute(1, 2, 0).numpy(), whole)
 
 
 def test_the_ends_of_the_scale_are_exact():
