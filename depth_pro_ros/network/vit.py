@@ -12,6 +12,7 @@ from depth_pro_ros.network.config import NetworkConfig
 from depth_pro_ros.network.layers import Conv2d, LayerNorm, Linear, conv1x1, conv3x3
 
 NORM_EPS = 1e-6
+FEW_TOKENS = 128
 
 
 class PatchEmbed(nn.Module):
@@ -45,6 +46,16 @@ def conv_stem(token_size: int, dim: int) -> nn.Sequential:
     return nn.Sequential(*layers, conv1x1(widths[-1], dim, bias=True))
 
 
+def products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention written out, each (N, heads, T, D) → (N, heads, T, D).
+
+    On a CPU its gradient is faster than that of PyTorch's fused attention when there are few tokens, and the memory
+    that the fused one saves is little then.
+    """
+    weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    return torch.softmax(weights, -1, dtype=weights.dtype) @ v
+
+
 class Attention(nn.Module):
     """Multi-head self-attention with one fused projection for queries, keys and values."""
 
@@ -63,8 +74,8 @@ class Attention(nn.Module):
         n, t, c = x.shape
         qkv = self.qkv(x).view(n, t, 3, self.heads, c // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (N, heads, T, C / heads)
-        x = F.scaled_dot_product_attention(q, k, v)
-        return x.transpose(1, 2).reshape(n, t, c)
+        attend = products if q.requires_grad and not q.is_cuda and t <= FEW_TOKENS else F.scaled_dot_product_attention
+        return attend(q, k, v).transpose(1, 2).reshape(n, t, c)
 
 
 class Mlp(nn.Module):

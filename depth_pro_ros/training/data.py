@@ -53,9 +53,9 @@ class Batch:
         return len(self.image)
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on `device`."""
-        moved = (tensor.to(device, non_blocking=True) for tensor in self._tensors())
-        return Batch(*moved, self.groups)
+        """Return the batch on `device`, its images' colours side by side in memory, as convolutions like them."""
+        image, *labels = (tensor.to(device, non_blocking=True) for tensor in self._tensors())
+        return Batch(image.contiguous(memory_format=torch.channels_last), *labels, self.groups)
 
     def part(self, start: int, stop: int) -> Batch:
         """Return images `start` to `stop`, with what is left of each group."""

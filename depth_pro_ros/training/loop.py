@@ -79,7 +79,7 @@ class Trainer:
                     "give a larger --batch"
                 )
         device = self.settings.compute.device
-        self.network = (network or random_network(recipe)).to(device).train()
+        self.network = (network or random_network(recipe)).to(device, memory_format=torch.channels_last).train()
         self.average = optimisation.Average(self.network)
         self.progress = Progress()
         self.feed = Feed(sources, recipe.seed, distributed.rank(), distributed.world())

@@ -70,7 +70,7 @@ def make_optimiser(network: DepthPro, stage: Stage) -> torch.optim.Optimizer:
         {"params": parameters, "lr": rates[part], "peak": rates[part], "weight_decay": stage.weight_decay * decays}
         for (part, decays), parameters in groups.items()
     ]
-    return OPTIMISERS[stage.optimiser](described, lr=stage.decoder_rate, betas=stage.betas)
+    return OPTIMISERS[stage.optimiser](described, lr=stage.decoder_rate, betas=stage.betas, fused=True)
 
 
 def set_rates(optimiser: torch.optim.Optimizer, stage: Stage, step: int) -> float:

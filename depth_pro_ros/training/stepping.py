@@ -8,12 +8,11 @@ accumulation nor data parallelism changes what is optimised.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network import DepthPro
@@ -40,19 +39,11 @@ class Compute:
     dtype: torch.dtype = torch.float32
     micro_batch: int | None = None
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Give the context in which the network runs: its number format and, on a CPU, its kind of attention.
-
-        On a CPU the gradient of PyTorch's fused attention takes longer than that of plain products when a patch has few
-        tokens, and then the memory that it saves is little.
-        """
-        with ExitStack() as stack:
-            if self.device.type == "cpu":
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            if self.dtype != torch.float32:
-                stack.enter_context(torch.autocast(self.device.type, dtype=self.dtype))
-            yield
+    def running(self) -> AbstractContextManager[object]:
+        """Return the context in which the network runs: its number format."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
 
     def scaler(self) -> torch.amp.GradScaler:
         """Return a gradient scaler, which does nothing unless the precision is float16."""
