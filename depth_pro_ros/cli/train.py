@@ -48,6 +48,9 @@ def _add_data_arguments(group: argparse._ArgumentGroup) -> None:
         "--cache-count", nargs="+", default=[], type=count, metavar="[NAME=]N", help="scenes in a cache (10000)"
     )
     group.add_argument(
+        "--first-seed", type=int, default=0, metavar="N", help="of the scenes, to go on with unseen ones; default: 0"
+    )
+    group.add_argument(
         "--workers", type=int, default=os.cpu_count(), help="processes that render; default: %(default)s"
     )
     group.add_argument("--prepare", action="store_true", help="only render the caches that the recipe needs, then end")
@@ -225,14 +228,15 @@ def make_source(data: DataSet, args: argparse.Namespace) -> Source:
     folders, counts = dict(args.data), dict(args.cache_count)
     if data.name in folders:
         return RgbdFolder(Path(folders[data.name]), data)
-    if args.cache is None:
-        return SceneStream(data.world, data.side, TRAINING_SEEDS.start)
-    number = counts.get(data.name, counts.get(ALL, 10_000))
-    if number > len(TRAINING_SEEDS):
+    number = counts.get(data.name, counts.get(ALL, 10_000)) if args.cache else 1
+    if args.first_seed not in TRAINING_SEEDS or args.first_seed + number > len(TRAINING_SEEDS):
         raise ConfigurationError(
-            f"{number} scenes of '{data.name}': at most {len(TRAINING_SEEDS)}, the rest are for tests"
+            f"{number} scenes of '{data.name}' from seed {args.first_seed}: seeds are {TRAINING_SEEDS.start} to "
+            f"{TRAINING_SEEDS.stop - 1}, the rest are for tests"
         )
-    return SceneCache(args.cache / data.name, data.world, number, data.side, TRAINING_SEEDS.start, args.workers)
+    if args.cache is None:
+        return SceneStream(data.world, data.side, args.first_seed)
+    return SceneCache(args.cache / data.name, data.world, number, data.side, args.first_seed, args.workers)
 
 
 def make_trainer(recipe: Recipe, sources: dict[str, Source], settings: Settings, args: argparse.Namespace) -> Trainer:

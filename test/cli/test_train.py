@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from training.standin import render
@@ -80,6 +81,14 @@ def test_a_cache_is_rendered_once_and_used(command, tmp_path, monkeypatch):
     assert command(*words, "--prepare")[0] == train.DONE
 
 
+def test_scenes_may_begin_at_a_later_seed(command, tmp_path):
+    for name, words in (("all", ("scenes=4",)), ("later", ("scenes=2", "--first-seed", "2"))):
+        assert command("--cache", str(tmp_path / name), "--prepare", "--cache-count", *words)[0] == train.DONE
+    everything, later = (np.load(tmp_path / name / "scenes" / "rgb_00000.npy") for name in ("all", "later"))
+    np.testing.assert_array_equal(later, everything[2:])
+    assert (later != everything[:2]).any()
+
+
 def test_a_stage_is_finished_early(command, tmp_path):
     command("--limit-minutes", "0.00001")
     status, _, _ = command("--resume", "--finish-stage", "--export", str(tmp_path / "w.safetensors"))
@@ -112,7 +121,8 @@ def test_words_change_the_recipe():
         (("--resume",), "leave --resume out"),
         (("--finish-stage",), "--finish-stage is for --resume"),
         (("--init", "/nowhere.safetensors"), "no checkpoint"),
-        (("--cache", "{tmp}/c", "--cache-count", "99999999"), "at most 10000000"),
+        (("--cache", "{tmp}/c", "--cache-count", "99999999"), "seeds are 0 to 9999999"),
+        (("--first-seed", "20000000"), "from seed 20000000: seeds are 0 to 9999999"),
     ],
 )
 def test_mistakes_are_one_line(command, tmp_path, words, message):
