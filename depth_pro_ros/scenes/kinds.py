@@ -65,6 +65,10 @@ def _robot(rng: Rng) -> tuple[Layout, CameraRange]:
     return RoomPlan(rng).layout(), cameras.ROBOT
 
 
+def _handheld(rng: Rng) -> tuple[Layout, CameraRange]:
+    return RoomPlan(rng).layout(), cameras.HANDHELD
+
+
 def _wide(rng: Rng) -> tuple[Layout, CameraRange]:
     where = rng.random()
     if where < 0.34:
@@ -81,5 +85,6 @@ _KINDS: dict[str, tuple[int, Callable[[Rng], tuple[Layout, CameraRange]]]] = {
     "robot": (1, _robot),
     "wide": (2, _wide),
     "aisle": (3, _aisle),
+    "handheld": (4, _handheld),
 }
 KINDS = tuple(_KINDS)

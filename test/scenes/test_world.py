@@ -27,7 +27,7 @@ def own_camera(world: World, height: int, width: int) -> tuple[Intrinsics, np.nd
     return pinhole.centred(width, height, fx, fy), pose
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("robot", 3), ("wide", 12)])
+@pytest.mark.parametrize(("kind", "seed"), [("robot", 3), ("wide", 12), ("handheld", 5)])
 def test_a_world_and_render_show_the_same(kind, seed):
     batch = render(kind, [seed], 60, 80, effects=False)
     view = World(kind, seed).render(*own_camera(World(kind, seed), 60, 80))
