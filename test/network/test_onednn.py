@@ -75,8 +75,12 @@ def test_attention_in_groups_of_heads_is_attention(images, scores_bytes, long, m
 
 
 @needs_bfloat16
+@pytest.mark.parametrize("tiles", [True, False])
 @torch.inference_mode()
-def test_attention_in_bfloat16_is_off_by_its_rounding_alone():
+def test_attention_in_bfloat16_is_off_by_its_rounding_alone(tiles, monkeypatch):
+    monkeypatch.setattr(onednn, "has_tiles", lambda: tiles)
+    if tiles:
+        monkeypatch.delattr(onednn, "_attend_by_products")
     qkv = noise(2, 65, 3 * 192)
     qkv[..., :192] *= 64**-0.5
     qkv = qkv.bfloat16()
