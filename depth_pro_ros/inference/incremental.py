@@ -136,7 +136,7 @@ class IncrementalNetwork:
         if memory is None or not memory.fits(self.network, image.device):
             memory = None  # before its successor takes as much again
             memory = _Memory(self.network, image.device)
-        patches = cut(image.to(self.network.compute_dtype), self.network.config.patch_size)
+        patches = cut(image.to(self.network.compute_dtype), self.network.config)
         self._follow(memory, patches)
         degrees = self._fov(memory, patches) if fov else None
         self.cost = memory.cost(fov)

@@ -18,8 +18,7 @@ from torch import Tensor
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network import DepthPro
 from depth_pro_ros.network.decoder import Fusion
-from depth_pro_ros.network.encoder import FINE, MIDDLE, merge, split
-from depth_pro_ros.network.layers import shrink
+from depth_pro_ros.network.encoder import FINE, MIDDLE, halved, merge, split
 
 TOUCHING = 4  # patches along a side at full resolution that touch, where the whole network's overlap
 
@@ -60,15 +59,15 @@ class Approximation:
         image = image.to(network.compute_dtype)
         maps = self._maps(image)
         lateral = network.lateral(maps)
-        degrees = network.fov(shrink(image, 0.25), lateral) if fov else None
+        degrees = network.fov(halved(image, network.config)[1], lateral) if fov else None
         return self._finest(network.fuse(lateral, maps, 1), maps[0]).float(), degrees
 
     def _maps(self, image: Tensor) -> list[Tensor]:
         """Return the encoder's six maps of tokens (see Encoder.forward); latent 0 is half as large without patches."""
         encoder, fine = self._network.encoder, self._plan.fine
         side, grid = encoder.config.patch_size, encoder.config.grid
-        quarter = shrink(image, 0.25)
-        groups = [split(shrink(image, 0.5), side, MIDDLE), quarter]
+        half, quarter = halved(image, encoder.config)
+        groups = [split(half, side, MIDDLE), quarter]
         if fine:
             groups.insert(0, split(image, side, fine))
         counts = [len(group) for group in groups]

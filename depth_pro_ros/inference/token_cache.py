@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from depth_pro_ros.inference.windows import Box
-from depth_pro_ros.network import DepthPro
-from depth_pro_ros.network.encoder import FINE, MIDDLE, PATCHES, split
-from depth_pro_ros.network.layers import shrink
+from depth_pro_ros.network import DepthPro, NetworkConfig
+from depth_pro_ros.network.encoder import FINE, MIDDLE, PATCHES, halved, split
 
 FINE_PATCHES, MIDDLE_PATCHES = FINE**2, MIDDLE**2
 QUARTER, IMAGE = PATCHES - 1, PATCHES
@@ -40,10 +39,10 @@ def places(grid: int, steps: int, padding: int) -> list[Place]:
     return result
 
 
-def cut(image: Tensor, patch_size: int) -> Tensor:
+def cut(image: Tensor, config: NetworkConfig) -> Tensor:
     """Return the pyramid's patches, fine ones first: (1, 3, S, S) → (35, 3, P, P)."""
-    half, quarter = shrink(image, 0.5), shrink(image, 0.25)
-    return torch.cat((split(image, patch_size, FINE), split(half, patch_size, MIDDLE), quarter))
+    half, quarter = halved(image, config)
+    return torch.cat((split(image, config.patch_size, FINE), split(half, config.patch_size, MIDDLE), quarter))
 
 
 class TokenCache:

@@ -87,7 +87,8 @@ def save(
         )
     if layout in ("apple", "transformers") and network.config != network.config.published():
         raise CheckpointError(
-            f"layout '{layout}' has no place for the '{network.config.stem}' stem: save these weights as native"
+            f"layout '{layout}' has no place for stem '{network.config.stem}' with averaged_quarter "
+            f"{network.config.averaged_quarter}: save these weights as native"
         )
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     if layout == "native":

@@ -13,8 +13,8 @@ STEMS = ("linear", "conv")
 class NetworkConfig:
     """Sizes of the network; the graph is always Depth Pro's (Bochkovskii et al., arXiv:2410.02073, section 3.1).
 
-    Only the stem may differ. The image of side 4 * `patch_size` is cut into 25 patches at full, 9 at half and 1 at
-    quarter resolution; each becomes `grid` x `grid` tokens of `embed_dim`.
+    Only the stem and how the image is shrunk to a quarter may differ. The image of side 4 * `patch_size` is cut into 25
+    patches at full, 9 at half and 1 at quarter resolution; each becomes `grid` x `grid` tokens of `embed_dim`.
     """
 
     patch_size: int  # side of a patch in pixels: the ViT's input
@@ -27,6 +27,7 @@ class NetworkConfig:
     decoder_dim: int
     head_dim: int = 32
     stem: str = "linear"  # from pixels to tokens: "linear" as published, "conv" learns faster from few images
+    averaged_quarter: bool = False  # of each 4 x 4 pixels all are averaged; as published the middle 2 x 2
 
     def __post_init__(self) -> None:
         """Refuse sizes for which the graph's patches would not merge exactly."""
@@ -66,7 +67,7 @@ class NetworkConfig:
 
     def published(self) -> NetworkConfig:
         """Return these sizes with nothing but the published graph, as other implementations build it."""
-        return replace(self, stem="linear")
+        return replace(self, stem="linear", averaged_quarter=False)
 
     def as_dict(self) -> dict[str, object]:
         """Return plain data for a checkpoint's metadata."""
@@ -86,7 +87,7 @@ PRESETS: dict[str, NetworkConfig] = {
     # The published network: ViT-L three times, 952 M parameters.
     "depth_pro": NetworkConfig(384, 16, 1024, 24, 16, (5, 11), (512, 1024, 1024), 256),
     # The embedded default: the same graph behind a convolutional stem, small enough for a CPU and for the repository.
-    "tiny": NetworkConfig(128, 16, 192, 6, 3, (1, 3), (64, 96, 96), 32, stem="conv"),
+    "tiny": NetworkConfig(128, 16, 192, 6, 3, (1, 3), (64, 96, 96), 32, stem="conv", averaged_quarter=True),
     # For unit tests: milliseconds on one core.
     "micro": NetworkConfig(128, 16, 64, 4, 1, (0, 1), (16, 32, 32), 16),
 }

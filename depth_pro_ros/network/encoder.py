@@ -15,6 +15,12 @@ FINE, MIDDLE = 5, 3  # patches along a side at full and half resolution; one pat
 PATCHES = FINE**2 + MIDDLE**2 + 1
 
 
+def halved(image: Tensor, config: NetworkConfig) -> tuple[Tensor, Tensor]:
+    """Return the pyramid's half and quarter resolution: (B, 3, S, S) → (B, 3, S / 2, S / 2), (B, 3, S / 4, S / 4)."""
+    half = shrink(image, 0.5)
+    return half, shrink(half, 0.5) if config.averaged_quarter else shrink(image, 0.25)
+
+
 def split(image: Tensor, patch_size: int, steps: int) -> Tensor:
     """Cut `steps` x `steps` overlapping patches: (B, C, S, S) → (steps² * B, C, P, P), patch-major."""
     stride = (image.shape[-1] - patch_size) // (steps - 1)
@@ -96,8 +102,8 @@ class Encoder(nn.Module):
         image encoder's (B, C, g, g).
         """
         grid, batch = self.config.grid, len(image)
-        quarter = shrink(image, 0.25)
-        tokens, latents = self._encode(self._patches(image, quarter), FINE**2 * batch, patch_batch)
+        half, quarter = halved(image, self.config)
+        tokens, latents = self._encode(self._patches(image, half, quarter), FINE**2 * batch, patch_batch)
         fine, middle, coarse = tokens.split([FINE**2 * batch, MIDDLE**2 * batch, batch])
         whole, _ = self.image_encoder(quarter)
         return [
@@ -108,16 +114,16 @@ class Encoder(nn.Module):
             merge(whole, 1, 0),
         ]
 
-    def _patches(self, image: Tensor, quarter: Tensor) -> Tensor:
+    def _patches(self, image: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
         """Return the pyramid's patches, fine ones first: pixels (35 * B, 3, P, P), or embedded (35 * B, g², C).
 
         Where the stem looks at each token's square alone, patches that overlap share tokens: then the pyramid is
         embedded whole before it is cut, which takes 60 % of the multiplications.
         """
-        levels, side = (image, shrink(image, 0.5), quarter), self.config.patch_size
+        levels, side = (image, half, quarter), self.config.patch_size
         if self.config.stem == "linear":
             embed, side = self.patch_encoder.patch_embed.proj, self.config.grid
-            levels = (embed(levels[0]), embed(levels[1]), embed(quarter))
+            levels = (embed(image), embed(half), embed(quarter))
         cut = torch.cat((split(levels[0], side, FINE), split(levels[1], side, MIDDLE), levels[2]))
         return flat(cut) if self.config.stem == "linear" else cut
 

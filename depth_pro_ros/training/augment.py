@@ -39,9 +39,8 @@ def prepare(raw: Raw, uniform: Tensor, strength: Augmentation, side: int) -> tup
     mask = raw.known[:, None]
     zoom, offset, mirror = _crops(draw, strength)
     if strength.zoom > 0:
-        rough = uniform[:, -1] < strength.rough
         image = _averaged(image, int(image.shape[-1] * strength.zoom_least / side))
-        image, canonical, mask = _cut(image, canonical, mask, zoom, offset, mirror, rough, side)
+        image, canonical, mask = _cut(image, canonical, mask, zoom, offset, mirror, side)
     else:
         image, canonical, mask = _scaled(image, canonical, mask, mirror, side)
     canonical = canonical / zoom[:, None, None, None]
@@ -69,23 +68,17 @@ def _averaged(image: Tensor, pixels: int) -> Tensor:
 
 
 def _cut(
-    image: Tensor, canonical: Tensor, mask: Tensor, zoom: Tensor, offset: Tensor, mirror: Tensor, rough: Tensor,
-    side: int,
+    image: Tensor, canonical: Tensor, mask: Tensor, zoom: Tensor, offset: Tensor, mirror: Tensor, side: int
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Cut each image's crop, mirror it and resize it to `side`: colours smoothly, labels to the nearest pixel.
-
-    So are the colours of images that are `rough` (B,), as the network's own pyramid has them, which averages four of
-    sixteen pixels.
-    """
+    """Cut each image's crop, mirror it and resize it to `side`: colours smoothly, labels to the nearest pixel."""
     theta = torch.zeros(len(zoom), 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = zoom * mirror, zoom
     theta[:, :, 2] = offset
     grid = F.affine_grid(theta, [len(zoom), 1, side, side], align_corners=False)
-    smooth = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    labels = torch.cat((canonical, mask.float(), image), dim=1)
+    image = F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    labels = torch.cat((canonical, mask.float()), dim=1)
     labels = F.grid_sample(labels, grid, mode="nearest", padding_mode="border", align_corners=False)
-    image = torch.where(rough[:, None, None, None], labels[:, 2:], smooth)
-    return image, labels[:, :1], labels[:, 1:2] > 0.5
+    return image, labels[:, :1], labels[:, 1:] > 0.5
 
 
 def _scaled(image: Tensor, canonical: Tensor, mask: Tensor, mirror: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -46,15 +46,13 @@ class Augmentation:
     """Chances (of an image) and strengths (largest deviation) of what is done to training images.
 
     A zoom keeps `zoom_least`..1 of the width and height; it is centred unless `off_centre`, which the field of view
-    cannot learn from (the optical axis would leave the middle) and depth can. The network shrinks its own input to a
-    quarter without averaging all pixels; what is trained at the quarter level sees the like in `rough` images only.
+    cannot learn from (the optical axis would leave the middle) and depth can.
     """
 
     flip: float = 0.5
     zoom: float = 0.5
     zoom_least: float = 0.6
     off_centre: bool = True
-    rough: float = 0.0  # resized without averaging (only where zoom > 0)
     colour: float = 0.75
     brightness: float = 0.3  # factor within 1 ± this
     contrast: float = 0.3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from depth_pro_ros.errors import ConfigurationError
@@ -95,12 +94,11 @@ PAPER = Recipe("paper", "depth_pro", _data_sets(), (PAPER_STAGE_1, PAPER_STAGE_2
 COSINE = Schedule("cosine", warmup=0.03, decay=0.02)
 STEADY: dict[str, Any] = {"optimiser": "adamw", "weight_decay": 0.02, "schedule": COSINE, "clip": 0.2}
 GENTLE = Augmentation(zoom=0.4, zoom_least=0.7, blur=0.15, noise=0.2)
-ROUGH = replace(GENTLE, rough=0.5)
-FOCAL = Augmentation(zoom=0.5, zoom_least=0.6, off_centre=False, rough=0.5, blur=0.15, noise=0.2)
+FOCAL = Augmentation(zoom=0.5, zoom_least=0.6, off_centre=False, blur=0.15, noise=0.2)
 STAGE_1_LOSSES = (("log_mae", 1.0), ("ssi_mage", 0.2))
 STAGE_2_LOSSES = (
     ("log_mae", 1.0),
-    ("abs_rel", 0.7),
+    ("abs_rel", 0.3),
     ("mae", 0.5),
     ("mse", 0.5),
     ("mage", 0.2),
@@ -109,28 +107,31 @@ STAGE_2_LOSSES = (
 )
 
 
-def _mixed(side: int, losses: tuple[tuple[str, float], ...], robot: float, wide: float) -> tuple[Objective, ...]:
-    """Return objectives of the robot's and the wide world, with their shares of a batch."""
-    return Objective(f"robot_{side}", losses, robot), Objective(f"wide_{side}", losses, wide)
+Shares = dict[str, float]  # of a batch, by world
 
 
-def _tiny(name: str, robot: float, wide: float) -> Recipe:
-    """Return a recipe of `tiny` from coarse to fine; `robot` and `wide` are the worlds' shares of each batch.
+def _mixed(side: int, losses: tuple[tuple[str, float], ...], shares: Shares) -> tuple[Objective, ...]:
+    """Return an objective of each world at `side` x `side` pixels."""
+    return tuple(Objective(f"{world}_{side}", losses, share) for world, share in shares.items())
+
+
+def _tiny(name: str, shares: Shares) -> Recipe:
+    """Return a recipe of `tiny` from coarse to fine.
 
     The ViTs learn at the quarter level, at a fortieth of the cost of an image at the full one, and at the half level,
     whose finer patches tell what the quarter's cannot. At the full level only the convolutions that it adds learn: a
     few thousand images move all else by more than they teach it.
     """
-    coarse, fine = _mixed(256, STAGE_1_LOSSES, robot, wide), _mixed(512, STAGE_1_LOSSES, robot, wide)
-    sharp, angle = _mixed(512, STAGE_2_LOSSES, robot, wide), _mixed(256, (("l2", 1.0),), robot, wide)
+    coarse, fine = _mixed(256, STAGE_1_LOSSES, shares), _mixed(512, STAGE_1_LOSSES, shares)
+    sharp, angle = _mixed(512, STAGE_2_LOSSES, shares), _mixed(256, (("l2", 1.0),), shares)
     frozen: dict[str, Any] = {"frozen": ("encoder", "coarse"), "augmentation": GENTLE, **STEADY}
     focal: dict[str, Any] = {"target": "fov", "init_fov_from_image_encoder": True, "augmentation": FOCAL, **STEADY}
     return Recipe(
         name,
         preset="tiny",
-        data=tuple(DataSet(f"{world}_{side}", world, side) for world in ("robot", "wide") for side in (256, 512)),
+        data=tuple(DataSet(f"{world}_{side}", world, side) for world in shares for side in (256, 512)),
         stages=(
-            Stage("1a", 9000, 32, "quarter", coarse, 8e-4, 8e-4, tied=True, augmentation=ROUGH, **STEADY),
+            Stage("1a", 9000, 32, "quarter", coarse, 8e-4, 8e-4, tied=True, augmentation=GENTLE, **STEADY),
             Stage("1b", 2800, 16, "half", coarse, 1.7e-4, 5e-4, augmentation=GENTLE, **STEADY),
             Stage("1c", 250, 8, "full", fine, 0.0, 1.5e-4, **frozen),
             Stage("2", 900, 8, "full", sharp, 0.0, 1.4e-4, **frozen),
@@ -139,13 +140,13 @@ def _tiny(name: str, robot: float, wide: float) -> Recipe:
     )
 
 
-# Three of four images are the robot's; what the others show, streets, fields, drones' heights, lenses of 30 to 110
-# degrees, is there so that the network does not take every photograph for one of its rooms.
-TINY_ROBOT = _tiny("tiny_robot", robot=3.0, wide=1.0)
+# Two of three images are the robot's. What the others show is there so that the network does not take every photograph
+# for a robot's: the same rooms by cameras in hands and on heads, and streets, fields, drones' heights.
+TINY_ROBOT = _tiny("tiny_robot", {"robot": 6.0, "handheld": 2.0, "wide": 1.0})
 
 # Wider worlds come after the robot's: start it from the embedded weights (--init). A third of its images stay the
 # robot's, so that what was learnt there is kept.
-TINY_WIDE = _tiny("tiny_wide", robot=1.0, wide=2.0)
+TINY_WIDE = _tiny("tiny_wide", {"robot": 1.0, "wide": 2.0})
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (TINY_ROBOT, TINY_WIDE, PAPER)}
 """Every recipe by its name."""

@@ -28,7 +28,7 @@ def test_all_patches_one_after_the_other_make_the_encoder_s_maps(sparing):
     net.encoder.sparing = sparing
     image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
     cache = TokenCache(net, torch.device("cpu"))
-    patches = cut(image, NANO.patch_size)
+    patches = cut(image, NANO)
     assert all(difference != difference for difference in cache.differences(patches)), "NaN: made of nothing yet"
     for numbers in ([0, 24, 25], [*range(1, 24), *range(26, PATCHES), IMAGE]):
         cache.encode(patches, numbers)

@@ -7,8 +7,7 @@ import torch
 
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network import PRESETS, NetworkConfig, build
-from depth_pro_ros.network.encoder import merge, split
-from depth_pro_ros.network.layers import shrink
+from depth_pro_ros.network.encoder import halved, merge, split
 
 
 @pytest.mark.parametrize(("steps", "padding", "grid"), [(5, 1, 8), (3, 2, 8), (5, 3, 24), (3, 6, 24)])
@@ -132,14 +131,24 @@ def test_a_stem_that_cannot_be_is_refused():
         replace(PRESETS["micro"], patch_size=96, token_size=12, stem="conv")
 
 
+@pytest.mark.parametrize("averaged", [True, False])
+def test_the_quarter_resolution_averages_sixteen_pixels_or_the_middle_four(averaged):
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    blocks = image.view(1, 3, 4, 4, 4, 4)
+    blocks = blocks if averaged else blocks[:, :, :, 1:3, :, 1:3]
+    half, quarter = halved(image, replace(PRESETS["micro"], averaged_quarter=averaged))
+    torch.testing.assert_close(quarter, blocks.mean((3, 5)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(half, image.view(1, 3, 8, 2, 8, 2).mean((3, 5)), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("stem", ["linear", "conv"])
 @torch.inference_mode()
 def test_patches_embedded_together_are_those_embedded_one_by_one(stem):
     """A linear stem embeds the pyramid before it is cut; the encoder must not see a difference."""
     encoder = build(replace(PRESETS["micro"], stem=stem)).double().encoder
     image = torch.rand(2, 3, 512, 512, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    half, quarter = shrink(image, 0.5), shrink(image, 0.25)
+    half, quarter = halved(image, encoder.config)
     pixels = torch.cat((split(image, 128, 5), split(half, 128, 3), quarter))
-    found = encoder._patches(image, quarter)
+    found = encoder._patches(image, half, quarter)
     found = encoder.patch_encoder.patch_embed(found) if stem == "conv" else found
     torch.testing.assert_close(found, encoder.patch_encoder.patch_embed(pixels), rtol=0, atol=1e-12)

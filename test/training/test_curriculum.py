@@ -57,11 +57,11 @@ def test_every_recipe_names_losses_and_a_preset_that_exist(name):
         stepping.check_losses(stage)
 
 
-def test_the_robots_recipe_sees_the_wide_world_in_a_quarter_of_its_images_and_the_wide_one_in_two_thirds():
-    for recipe, wide in ((recipes.TINY_ROBOT, 0.25), (recipes.TINY_WIDE, 2 / 3)):
+def test_the_robots_recipe_sees_the_robots_world_in_two_thirds_of_its_images_and_the_wide_one_in_a_third():
+    for recipe, robot in ((recipes.TINY_ROBOT, 2 / 3), (recipes.TINY_WIDE, 1 / 3)):
         for stage in recipe.stages:
             shares = {recipe.data_set(objective.data).world: objective.share for objective in stage.objectives}
-            assert shares["wide"] / sum(shares.values()) == pytest.approx(wide)
+            assert shares["robot"] / sum(shares.values()) == pytest.approx(robot)
             sides = {recipe.data_set(objective.data).side for objective in stage.objectives}
             assert sides == {512 if stage.level == "full" else 256}
 
