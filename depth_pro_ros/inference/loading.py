@@ -103,7 +103,7 @@ def make_ready(weights: str | Path, options: Options, log: Log) -> Ready:
             loaded, network = _open(weights, agreed.storage, device, options)
         network.set_precision(agreed.storage, agreed.compute)
         facts = _keep_to_budget(network, device, options)
-        _for_cpu(network, agreed)
+        _for_cpu(network, agreed, options.compile)
         incremental = _incremental(network, options.incremental)
         run = incremental or _runner(network, device, options, facts, log)
     if incremental is not None:
@@ -153,11 +153,14 @@ def _keep_to_budget(network: DepthPro, device: torch.device, options: Options) -
     return {"memory_gb": round(taken_gb, 2), "patch_batch": Parts.of(network).patch_batch, "strips": network.strips}
 
 
-def _for_cpu(network: DepthPro, precision: Precision) -> None:
-    """Give the ViTs the linear layers that are fastest on a CPU, last of all: nothing else can move or change them."""
+def _for_cpu(network: DepthPro, precision: Precision, compiled: bool) -> None:
+    """Give the ViTs the linear layers that are fastest on a CPU, last of all: nothing else can move or change them.
+
+    A compiler fuses and packs by itself, and what it made of layers that are packed already was wrong.
+    """
     if precision.int8:
         quantise_linears(network)
-    else:
+    elif not compiled:
         pack(network)
 
 
