@@ -24,7 +24,7 @@ from depth_pro_ros.inference.precision import fixed_image
 from depth_pro_ros.inference.preprocess import to_input
 from depth_pro_ros.messages.clouds import points_from_depth
 from depth_pro_ros.messages.images import decode_image
-from depth_pro_ros.network.encoder import halved
+from depth_pro_ros.network.encoder import quartered
 
 WIDTH, HEIGHT, FOCAL_PX, MAX_RANGE_M = 1280, 720, 900.0, 1000.0
 REPEATS, QUICK_REPEATS = 30, 5
@@ -90,7 +90,7 @@ def parts(predictor: Predictor, repeats: int) -> dict[str, float]:
     net, device = predictor.network, predictor.device
     image = fixed_image(net.config.image_size, device).clamp(-1, 1)
     inner = image.to(net.compute_dtype)
-    (_, quarter), maps = halved(inner, net.config), net.encoder(inner, net.patch_batch)
+    quarter, maps = quartered(inner, net.config), net.encoder(inner, net.patch_batch)
     lateral = net.lateral(maps)
     whole: dict[str, Work] = {
         "encoder": lambda: net.encoder(inner, net.patch_batch),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from depth_pro_ros.network import DepthPro
-from depth_pro_ros.network.encoder import halved
+from depth_pro_ros.network.encoder import quartered
 from depth_pro_ros.network.vit import VisionTransformer
 
 
@@ -88,7 +88,7 @@ def overlap(network: DepthPro, queues: Sequence[Queue]) -> DepthPro:
     network.fov.encoder[0] = fov_encoder
 
     def start(_network: nn.Module, args: tuple[Tensor, ...], kwargs: Mapping[str, Any]) -> None:
-        _, quarter = halved(args[0].to(network.compute_dtype), network.config)
+        quarter = quartered(args[0].to(network.compute_dtype), network.config)
         image_encoder.start(quarter)
         if kwargs.get("fov", True):
             fov_encoder.start(quarter)

@@ -18,7 +18,7 @@ from torch import Tensor
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network import DepthPro
 from depth_pro_ros.network.decoder import Fusion
-from depth_pro_ros.network.encoder import FINE, MIDDLE, halved, merge, split
+from depth_pro_ros.network.encoder import FINE, MIDDLE, halved, merge, quartered, split
 
 TOUCHING = 4  # patches along a side at full resolution that touch, where the whole network's overlap
 
@@ -59,7 +59,7 @@ class Approximation:
         image = image.to(network.compute_dtype)
         maps = self._maps(image)
         lateral = network.lateral(maps)
-        degrees = network.fov(halved(image, network.config)[1], lateral) if fov else None
+        degrees = network.fov(quartered(image, network.config), lateral) if fov else None
         return self._finest(network.fuse(lateral, maps, 1), maps[0]).float(), degrees
 
     def _maps(self, image: Tensor) -> list[Tensor]:

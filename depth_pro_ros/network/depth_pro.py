@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network.config import NetworkConfig
 from depth_pro_ros.network.decoder import Decoder, Head
-from depth_pro_ros.network.encoder import Encoder, halved
+from depth_pro_ros.network.encoder import Encoder, quartered
 from depth_pro_ros.network.fov import EXACT, FovBranch
 from depth_pro_ros.network.vit import VisionTransformer
 
@@ -46,7 +46,7 @@ class DepthPro(nn.Module):
         image = image.to(self.compute_dtype)
         maps = self.encoder(image, self.patch_batch * len(image))
         lateral = self.lateral(maps)
-        fov_deg = self.fov(halved(image, self.config)[1], lateral) if fov else None
+        fov_deg = self.fov(quartered(image, self.config), lateral) if fov else None
         return self._finest_in_strips(self.fuse(lateral, maps, 1), maps[0], raw).float(), fov_deg
 
     def lateral(self, maps: list[Tensor]) -> Tensor:

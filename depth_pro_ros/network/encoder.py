@@ -21,6 +21,11 @@ def halved(image: Tensor, config: NetworkConfig) -> tuple[Tensor, Tensor]:
     return half, shrink(half, 0.5) if config.averaged_quarter else shrink(image, 0.25)
 
 
+def quartered(image: Tensor, config: NetworkConfig) -> Tensor:
+    """Return the pyramid's quarter resolution alone, and as published without the half."""
+    return halved(image, config)[1] if config.averaged_quarter else shrink(image, 0.25)
+
+
 def split(image: Tensor, patch_size: int, steps: int) -> Tensor:
     """Cut `steps` x `steps` overlapping patches: (B, C, S, S) → (steps² * B, C, P, P), patch-major."""
     stride = (image.shape[-1] - patch_size) // (steps - 1)

@@ -7,7 +7,7 @@ import torch
 
 from depth_pro_ros.errors import ConfigurationError
 from depth_pro_ros.network import PRESETS, NetworkConfig, build
-from depth_pro_ros.network.encoder import halved, merge, split
+from depth_pro_ros.network.encoder import halved, merge, quartered, split
 
 
 @pytest.mark.parametrize(("steps", "padding", "grid"), [(5, 1, 8), (3, 2, 8), (5, 3, 24), (3, 6, 24)])
@@ -136,7 +136,9 @@ def test_the_quarter_resolution_averages_sixteen_pixels_or_the_middle_four(avera
     image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     blocks = image.view(1, 3, 4, 4, 4, 4)
     blocks = blocks if averaged else blocks[:, :, :, 1:3, :, 1:3]
-    half, quarter = halved(image, replace(PRESETS["micro"], averaged_quarter=averaged))
+    config = replace(PRESETS["micro"], averaged_quarter=averaged)
+    half, quarter = halved(image, config)
+    assert torch.equal(quartered(image, config), quarter)
     torch.testing.assert_close(quarter, blocks.mean((3, 5)), rtol=0, atol=1e-12)
     torch.testing.assert_close(half, image.view(1, 3, 8, 2, 8, 2).mean((3, 5)), rtol=0, atol=1e-12)
 

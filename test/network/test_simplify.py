@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from depth_pro_ros.errors import CheckpointError
 from depth_pro_ros.network import PRESETS, DepthPro, NetworkConfig, build, load, save
 from depth_pro_ros.network.decoder import Head
-from depth_pro_ros.network.encoder import halved, merge, merged_tokens
+from depth_pro_ros.network.encoder import merge, merged_tokens, quartered
 from depth_pro_ros.network.folded import DoubledConv, FoldedHead
 from depth_pro_ros.network.simplify import simplify
 from depth_pro_ros.network.vit import LayerScale
@@ -59,7 +59,7 @@ def _stages(network, rgb):
     lateral = network.lateral(maps)
     features = network.fuse(lateral, maps, 1)
     yield from maps
-    yield network.fov.encoder[0](halved(rgb, network.config)[1])[0]
+    yield network.fov.encoder[0](quartered(rgb, network.config))[0]
     yield lateral
     yield features
     yield network.head(network.decoder.fusions[1].up(features), raw=True)  # as a coarser level ends
